@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"fmt"
+	"time"
+)
+
+// Programs are the paths of the binaries that a cluster consists of.
+type Programs struct {
+	// Praefect is the proxy, any binary that reads the same configuration file.
+	Praefect string
+	// Node is cmd/praefect-node, Hooks is cmd/praefect-hooks.
+	Node, Hooks string
+}
+
+// Database says where PostgreSQL listens.
+type Database struct {
+	// Host is a name, an address, or the directory of a unix socket.
+	Host     string
+	Port     int
+	User     string
+	Password string
+	Name     string
+}
+
+// DSN returns the connection string.
+func (d Database) DSN() string {
+	dsn := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable",
+		d.Host, d.Port, d.User, d.Name)
+	if d.Password != "" {
+		dsn += " password=" + d.Password
+	}
+
+	return dsn
+}
+
+// Config describes a cluster. The zero value of every field but Programs has a default.
+type Config struct {
+	Programs Programs
+	// Dir holds disks, logs, sockets and configuration. Default: a temporary directory that Close
+	// removes; a given one is kept.
+	Dir string
+	// VirtualStorage is the name that clients use (default "default"), Storages are the nodes'
+	// (default gitaly-1, gitaly-2, gitaly-3).
+	VirtualStorage string
+	Storages       []string
+	// Token is what clients of the proxy and of the nodes present (default "secret").
+	Token string
+	// Database is an empty database to use. Default: a private PostgreSQL server.
+	Database Database
+	// Hooks replaces Programs.Hooks on single nodes, by storage.
+	Hooks map[string]string
+	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).
+	GracefulStop time.Duration
+	// Extra is appended to the proxy's configuration file.
+	Extra string
+}
+
+const defaultGracefulStop = 10 * time.Second
+
+func (c Config) withDefaults() Config {
+	if c.VirtualStorage == "" {
+		c.VirtualStorage = "default"
+	}
+	if len(c.Storages) == 0 {
+		c.Storages = []string{"gitaly-1", "gitaly-2", "gitaly-3"}
+	}
+	if c.Token == "" {
+		c.Token = "secret"
+	}
+	if c.GracefulStop == 0 {
+		c.GracefulStop = defaultGracefulStop
+	}
+
+	return c
+}

@@ -1,0 +1,86 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// Node is one storage: a disk and, most of the time, a running praefect-node.
+type Node struct {
+	// Storage is its name, Address where it listens (tcp://host:port), Disk its directory.
+	Storage string
+	Address string
+	Disk    string
+
+	program string
+	hooks   string
+	token   string
+	log     string
+	process *Process
+}
+
+func newNode(ctx context.Context, config Config, dir, storage string) (*Node, error) {
+	address, err := FreeAddress(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	disk := filepath.Join(dir, "disks", storage)
+	if err := os.MkdirAll(disk, 0o755); err != nil {
+		return nil, fmt.Errorf("create disk: %w", err)
+	}
+
+	hooks, ok := config.Hooks[storage]
+	if !ok {
+		hooks = config.Programs.Hooks
+	}
+
+	return &Node{
+		Storage: storage,
+		Address: "tcp://" + address,
+		Disk:    disk,
+		program: config.Programs.Node,
+		hooks:   hooks,
+		token:   config.Token,
+		log:     filepath.Join(dir, "log", storage+".log"),
+	}, nil
+}
+
+// Start starts the node's program and waits until it serves.
+func (n *Node) Start(ctx context.Context) error {
+	process, err := Spawn(Command{
+		Path: n.program,
+		Args: []string{
+			"-listen", n.Address,
+			"-storage", n.Storage,
+			"-path", n.Disk,
+			"-hooks", n.hooks,
+			"-token", n.token,
+		},
+		Log: n.log,
+	})
+	if err != nil {
+		return fmt.Errorf("node %s: %w", n.Storage, err)
+	}
+	n.process = process
+
+	if err := WaitServing(ctx, process, n.Address); err != nil {
+		return fmt.Errorf("node %s: %w", n.Storage, err)
+	}
+
+	return nil
+}
+
+// UseHooks makes the next Start use another hooks program.
+func (n *Node) UseHooks(path string) { n.hooks = path }
+
+// Process is the latest program of the node; nil before the first Start.
+func (n *Node) Process() *Process { return n.process }
+
+// Kill ends the node and all that it started, as a power cut would.
+func (n *Node) Kill() error { return n.process.Kill() }
+
+// Path is where a replica path lies on this node's disk.
+func (n *Node) Path(replicaPath string) string { return filepath.Join(n.Disk, replicaPath) }
