@@ -16,11 +16,11 @@ const stopWait = 15 * time.Second
 
 // Cluster is a running cluster.
 type Cluster struct {
-	config   Config
-	dir      string
-	owned    bool
-	nodes    []*Node
-	proxy    *Proxy
+	config Config
+	dir    string
+	owned  bool
+	nodes  []*Node
+	proxy  *Proxy
 }
 
 // Start starts PostgreSQL (unless Config names a database), migrates, starts the nodes and then the

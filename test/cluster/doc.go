@@ -7,15 +7,11 @@
 //
 // # States of a process
 //
-//	          Spawn
-//	            |
-//	            v     Pause
-//	         running <------> paused
-//	            |     Resume     |
-//	   Kill,    |                | Kill
-//	   Terminate, own end        |
-//	            v                v
-//	           ended (Done is closed, ExitCode is known)
+//	Spawn --> running <---- Pause, Resume ----> paused
+//	             |                                |
+//	             | Kill, Terminate, its own end   | Kill
+//	             v                                v
+//	           ended: Done is closed, ExitCode is known
 //
 // A Node and the Proxy keep their address, directory and arguments over any number of processes;
 // Start after an end begins a new process.

@@ -1,0 +1,29 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+)
+
+// Build builds the programs of this module into dir. The working directory must lie in the module.
+// The Go build cache makes a second build of the same sources a matter of a second.
+func Build(ctx context.Context, dir string) (Programs, error) {
+	var output bytes.Buffer
+
+	command := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
+		"praefect/cmd/praefect", "praefect/cmd/praefect-node", "praefect/cmd/praefect-hooks")
+	command.Stdout, command.Stderr = &output, &output
+
+	if err := command.Run(); err != nil {
+		return Programs{}, fmt.Errorf("build programs: %w: %s", err, output.String())
+	}
+
+	return Programs{
+		Praefect: filepath.Join(dir, "praefect"),
+		Node:     filepath.Join(dir, "praefect-node"),
+		Hooks:    filepath.Join(dir, "praefect-hooks"),
+	}, nil
+}
