@@ -44,7 +44,7 @@ func layers() []layer {
 		{
 			folder: "coordinator", own: []string{"transaction$", "coordinator$"},
 			foreign: slices.Concat(noWire, noSQL),
-			why: "it decides and knows neither wire nor SQL; sub-packages do not import each other",
+			why:     "it decides and knows neither wire nor SQL; sub-packages do not import each other",
 		},
 		{
 			folder: "coordinator/postgres",
@@ -74,7 +74,7 @@ func layers() []layer {
 		},
 		{
 			folder: "cmd/praefect-demo", own: []string{"test/cluster", "proxy"},
-			why: "the demo is an end-to-end test that talks: it shares the tests' harness of processes",
+			why: "the demo is an end-to-end test that talks: it shares the harness of processes",
 		},
 		{
 			folder: "test",
