@@ -87,7 +87,10 @@ func TestLocate(t *testing.T) {
 			}),
 			[]int32{2, 1}, want, true,
 		},
-		"absent":          {encode(t, &gitalypb.FindCommitRequest{Trailers: true}), []int32{1}, wire.Repository{}, false},
+		"absent": {
+			encode(t, &gitalypb.FindCommitRequest{Trailers: true}),
+			[]int32{1}, wire.Repository{}, false,
+		},
 		"empty message":   {nil, []int32{1}, wire.Repository{}, false},
 		"top level":       {encode(t, repository), nil, want, true},
 		"present, empty":  {inner(1), []int32{1}, wire.Repository{}, true},
