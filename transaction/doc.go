@@ -1,0 +1,2 @@
+// Package transaction is the agreement of the nodes on one write.
+package transaction
