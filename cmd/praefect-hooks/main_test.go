@@ -103,6 +103,7 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			n := &node{}
 			env.Values[key{}] = n
+			env.Setenv("GORACE", "atexit_sleep_ms=0") // its default is a second a process
 			env.Setenv("GIT_CONFIG_GLOBAL", os.DevNull)
 			env.Setenv("GIT_CONFIG_NOSYSTEM", "1")
 			for _, name := range []string{"AUTHOR", "COMMITTER"} {
