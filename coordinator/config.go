@@ -1,0 +1,88 @@
+package coordinator
+
+import (
+	"fmt"
+	"time"
+)
+
+// Defaults of [Config].
+const (
+	// defaultTurnWait is how long a client waits behind other writers of a repository.
+	defaultTurnWait = 10 * time.Second
+	// defaultQueueMax: at the usual tens of milliseconds a turn, more could not be served within
+	// the wait anyway.
+	defaultQueueMax = 1000
+	// defaultRecordTimeout bounds how long voters are kept waiting for the database; it is well
+	// below the 30 s after which a vote is given up.
+	defaultRecordTimeout = 10 * time.Second
+	// defaultRouteAge is how long a change made by another proxy may go unnoticed.
+	defaultRouteAge = 500 * time.Millisecond
+	// defaultRouteBytes holds the routes of about a million repositories.
+	defaultRouteBytes = 256 << 20
+	// defaultDrain is how long a node may take to end a write after its outcome is recorded.
+	// Its replica is not repaired before.
+	defaultDrain = 35 * time.Second
+	// defaultSettle is how long a node that was lost may still be acting on what it was told.
+	defaultSettle = 2 * time.Second
+	// defaultCreationTTL is how long a creation outlives the proxy that runs it.
+	defaultCreationTTL = time.Minute
+)
+
+// Config tunes a [Coordinator]. The zero value of a field means its default.
+type Config struct {
+	// TurnWait bounds the wait for a turn where the caller gives no bound. Default 10 s.
+	TurnWait time.Duration
+	// QueueMax bounds the writers that wait for the turn of one repository. Default 1000.
+	QueueMax int
+	// RecordTimeout bounds the repetitions of a record that the store does not answer.
+	// Default 10 s.
+	RecordTimeout time.Duration
+	// RouteAge bounds how long a cached route is used without asking the store. Changes made
+	// through this process are seen at once, those of other processes after this time at the
+	// latest. Default 500 ms.
+	RouteAge time.Duration
+	// RouteBytes bounds the memory of cached routes. Default 256 MiB.
+	RouteBytes int64
+	// Drain delays the repair of a replica whose node has not ended a write yet. Default 35 s.
+	Drain time.Duration
+	// Settle delays the repair of a replica whose node was lost during a write. Default 2 s.
+	Settle time.Duration
+	// CreationTTL is the time after which a creation whose process died is undone. It is
+	// renewed three times as often. Default 1 min.
+	CreationTTL time.Duration
+}
+
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
+	fill(&c.TurnWait, defaultTurnWait)
+	fill(&c.QueueMax, defaultQueueMax)
+	fill(&c.RecordTimeout, defaultRecordTimeout)
+	fill(&c.RouteAge, defaultRouteAge)
+	fill(&c.RouteBytes, defaultRouteBytes)
+	fill(&c.Drain, defaultDrain)
+	fill(&c.Settle, defaultSettle)
+	fill(&c.CreationTTL, defaultCreationTTL)
+	return c
+}
+
+func fill[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Validate refuses negative values.
+func (c Config) Validate() error {
+	for name, value := range map[string]int64{
+		"turn wait": int64(c.TurnWait), "queue": int64(c.QueueMax),
+		"record timeout": int64(c.RecordTimeout), "route age": int64(c.RouteAge),
+		"route bytes": c.RouteBytes, "drain": int64(c.Drain), "settle": int64(c.Settle),
+		"creation ttl": int64(c.CreationTTL),
+	} {
+		if value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, name)
+		}
+	}
+	return nil
+}

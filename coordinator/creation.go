@@ -1,0 +1,192 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"sync"
+
+	"go.uber.org/zap"
+)
+
+// kindCreation labels the writes that make a repository.
+const kindCreation WriteKind = "creation"
+
+// CreationOptions says what the method table knows about a creation.
+type CreationOptions struct {
+	// Additional is a repository of the same virtual storage that the new one shares objects
+	// with. The new one is placed on its nodes.
+	Additional *Key
+	// Upsert says how the call writes to a repository that exists already. If nil, that is
+	// [ErrRepositoryExists].
+	Upsert *WriteOptions
+}
+
+// BeginCreation takes the path for a new repository and chooses its nodes. The repository is
+// visible once [Write.Finish] has been told of success; after a failure, or if this process dies,
+// it is removed from all disks again. Errors match [ErrRepositoryExists],
+// [ErrAdditionalRepositoryNotFound], [ErrNoHealthyNode], [ErrTooFewCopies] or
+// [ErrMetadataUnavailable]; no node was asked for anything then.
+func (c *Coordinator) BeginCreation(
+	ctx context.Context, key Key, options CreationOptions,
+) (*Write, error) {
+	write, err := c.beginCreation(ctx, key, options)
+	if err != nil {
+		return nil, fmt.Errorf("begin creation of %s: %w", key, err)
+	}
+	return write, nil
+}
+
+func (c *Coordinator) beginCreation(
+	ctx context.Context, key Key, options CreationOptions,
+) (*Write, error) {
+	if options.Upsert == nil {
+		return c.create(ctx, key, options)
+	}
+	existing := *options.Upsert
+	existing.Additional = options.Additional
+	write, err := c.beginWrite(ctx, key, existing)
+	if !errors.Is(err, ErrRepositoryNotFound) {
+		return write, err
+	}
+	write, err = c.create(ctx, key, options)
+	if !errors.Is(err, ErrRepositoryExists) {
+		return write, err
+	}
+	// Somebody else created it in between.
+	if write, again := c.beginWrite(ctx, key, existing); again == nil {
+		return write, nil
+	}
+	return nil, err
+}
+
+func (c *Coordinator) create(
+	ctx context.Context, key Key, options CreationOptions,
+) (*Write, error) {
+	group, err := c.group(key.VirtualStorage)
+	if err != nil {
+		return nil, err
+	}
+	chosen, additional, err := c.placeRepository(ctx, group, options.Additional)
+	if err != nil {
+		return nil, err
+	}
+	id := RepositoryID(rand.Int64N(1<<63-1) + 1)
+	creation := Creation{
+		ID: id, Key: key, ReplicaPath: ReplicaPath(id, key.RelativePath),
+		Primary:      group.storage(chosen.primary),
+		Participants: group.storages(chosen.members),
+		Assigned:     group.storages(chosen.assigned),
+		TTL:          c.config.CreationTTL,
+	}
+	if err := c.store.Create(ctx, creation); err != nil {
+		return nil, err
+	}
+	c.creations.add(id)
+	return c.newCreation(group, creation, chosen, additional), nil
+}
+
+// placeRepository also returns the path of the additional repository.
+func (c *Coordinator) placeRepository(
+	ctx context.Context, group *group, additional *Key,
+) (placement, string, error) {
+	healthy := group.healthy()
+	if additional == nil {
+		chosen, err := group.placeNew(healthy)
+		return chosen, "", err
+	}
+	beside, err := group.additional(ctx, *additional)
+	if err != nil {
+		return placement{}, "", err
+	}
+	if needsElection(beside, healthy) {
+		if beside, err = c.elect(ctx, group, beside.id); err != nil {
+			return placement{}, "", err
+		}
+	}
+	chosen, err := group.placeBeside(beside, healthy)
+	return chosen, beside.replicaPath(), err
+}
+
+func (c *Coordinator) newCreation(
+	group *group, creation Creation, chosen placement, additional string,
+) *Write {
+	write := &Write{
+		coordinator: c, group: group, options: WriteOptions{Kind: kindCreation},
+		members: chosen.members, line: c.lines.use(creation.ID),
+		primary: creation.Primary, epoch: firstEpoch,
+	}
+	write.plan = Plan{
+		Repository: creation.ID, Key: creation.Key, ReplicaPath: creation.ReplicaPath,
+		AdditionalReplicaPath: additional, Primary: creation.Primary,
+		Secondaries:   group.storages(chosen.members.without(chosen.primary)),
+		MinimumCopies: chosen.minimum, Creation: true,
+	}
+	c.lines.send(write.line, write, chosen.members)
+	return write
+}
+
+// firstEpoch is the epoch of a repository's first primary.
+const firstEpoch Epoch = 1
+
+// conclude makes a created repository visible, or begins to remove what is left of it.
+func (w *Write) conclude(ctx context.Context, success bool) error {
+	c, id := w.coordinator, w.plan.Repository
+	defer c.creations.remove(id)
+	if success {
+		err := c.repeat(ctx, func(ctx context.Context) error { return c.store.Complete(ctx, id) })
+		if err != nil {
+			return fmt.Errorf("complete creation of %s: %w: %w", w.plan.Key, ErrOutcomeUnknown, err)
+		}
+		w.group.routes.invalidate(w.plan.Key.RelativePath)
+		c.wakeRepair()
+		return nil
+	}
+	if _, err := c.store.Delete(ctx, id, 0); err != nil {
+		// Its row expires, and is removed then.
+		c.log.Warn("failed creation is left to expire", zap.Inline(w.plan.Key), zap.Error(err))
+		return nil
+	}
+	wake(c.removals)
+	return nil
+}
+
+// creations are the ones under way in this process.
+type creations struct {
+	mu  sync.Mutex // guards the field below
+	ids map[RepositoryID]struct{}
+}
+
+func (s *creations) add(id RepositoryID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ids == nil {
+		s.ids = map[RepositoryID]struct{}{}
+	}
+	s.ids[id] = struct{}{}
+}
+
+func (s *creations) remove(id RepositoryID) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.ids, id)
+}
+
+func (s *creations) list() []RepositoryID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.ids))
+}
+
+func (c *Coordinator) renewCreations(ctx context.Context) {
+	ids := c.creations.list()
+	if len(ids) == 0 {
+		return
+	}
+	if err := c.store.RenewCreations(ctx, ids, c.config.CreationTTL); err != nil {
+		c.log.Warn("creations are not renewed", zap.Int("creations", len(ids)), zap.Error(err))
+	}
+}

@@ -1,0 +1,79 @@
+package coordinator
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrUnknownVirtualStorage says that the configuration has no virtual storage of that name.
+	ErrUnknownVirtualStorage = errors.New("virtual storage does not exist")
+	// ErrRepositoryNotFound says that no repository is visible under that path or id.
+	ErrRepositoryNotFound = errors.New("repository not found")
+	// ErrAdditionalRepositoryNotFound says the same of the second repository that a request
+	// names: the pool of a member, the origin of a pool, the source of a fork.
+	ErrAdditionalRepositoryNotFound = errors.New("additional repository not found")
+	// ErrRepositoryExists says that the path of a creation is taken, or is being taken by
+	// another creation that has not ended yet.
+	ErrRepositoryExists = errors.New("repository already exists")
+	// ErrNoHealthyNode says that no storage of the virtual storage is healthy.
+	ErrNoHealthyNode = errors.New("no healthy nodes")
+	// ErrNoCurrentReplica says that nodes are healthy, but none that was not excluded holds
+	// every acknowledged write of the repository.
+	ErrNoCurrentReplica = errors.New("no suitable node to serve the request")
+	// ErrNoPrimary says that the repository has no healthy and current primary and that no
+	// other replica could take its place.
+	ErrNoPrimary = errors.New("no primary")
+	// ErrTooFewCopies says that fewer replicas than the minimum could take part in a write;
+	// the error that wraps it, [TooFewCopiesError], names those that are missing and why.
+	ErrTooFewCopies = errors.New("too few copies")
+	// ErrBusy says that the turn to commit on the repository did not come in time. Nothing
+	// was changed by the call that returns it; trying again later is right.
+	ErrBusy = errors.New("repository busy")
+	// ErrPrimaryChanged says that the primary or its epoch is another than the one to which
+	// the write was sent. The write was not committed; trying again is right.
+	ErrPrimaryChanged = errors.New("primary of the repository changed")
+	// ErrSuperseded says that the metadata have moved on, so that an outcome, or a step of
+	// repair or creation, could not be recorded and never will be.
+	ErrSuperseded = errors.New("metadata of the repository moved on")
+	// ErrOutcomeUnknown says that nodes may have committed a write whose outcome could not be
+	// recorded. It must never be answered with a code that makes clients try again.
+	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
+	// ErrMetadataUnavailable says that the metadata store did not answer, or not in time.
+	ErrMetadataUnavailable = errors.New("metadata are unavailable")
+	// ErrInvalidCluster says that the description of the virtual storages contradicts itself.
+	ErrInvalidCluster = errors.New("invalid cluster")
+	// ErrInvalidConfig says that a bound in the [Config] is negative.
+	ErrInvalidConfig = errors.New("invalid coordinator configuration")
+	// ErrNoTurn says that a write wanted to record without holding the turn. It is a broken
+	// invariant of the caller.
+	ErrNoTurn = errors.New("turn is not held")
+)
+
+// Absence says why a replica could not take part in a write.
+type Absence struct {
+	Storage Storage
+	// Reason is part of a sentence: "is not healthy", "is outdated".
+	Reason string
+}
+
+// TooFewCopiesError tells what a write lacks. It matches [ErrTooFewCopies].
+type TooFewCopiesError struct {
+	// Need and Have count assigned replicas.
+	Need, Have int
+	Missing    []Absence
+}
+
+// Error names every missing replica and why it is missing.
+func (e *TooFewCopiesError) Error() string {
+	missing := make([]string, 0, len(e.Missing))
+	for _, absence := range e.Missing {
+		missing = append(missing, fmt.Sprintf("%q %s", absence.Storage, absence.Reason))
+	}
+	return fmt.Sprintf("%v: a write needs %d current replicas on healthy nodes, has %d: %s",
+		ErrTooFewCopies, e.Need, e.Have, strings.Join(missing, ", "))
+}
+
+// Unwrap makes the error match [ErrTooFewCopies].
+func (e *TooFewCopiesError) Unwrap() error { return ErrTooFewCopies }

@@ -1,0 +1,249 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"praefect/transaction"
+)
+
+// Outcome says in one word what became of a write.
+type Outcome uint8
+
+const (
+	// OutcomeNone says that surely nothing was changed.
+	OutcomeNone Outcome = iota
+	// OutcomeRecorded says that the write is on enough replicas and recorded.
+	OutcomeRecorded
+	// OutcomePartial says that of several writes some are recorded and the others are not there.
+	OutcomePartial
+	// OutcomeUnknown says that the write may be there or not, or may be lost again.
+	OutcomeUnknown
+)
+
+// String is the value of the trailer that tells clients.
+func (o Outcome) String() string {
+	switch o {
+	case OutcomeNone:
+		return "none"
+	case OutcomeRecorded:
+		return "recorded"
+	case OutcomePartial:
+		return "partial"
+	default:
+		return "unknown"
+	}
+}
+
+// Result is how the call went on the nodes.
+type Result struct {
+	// Votes is the summary of the vote; zero if nobody could vote.
+	Votes transaction.Summary
+	// PrimaryOK says that the primary's call ended without an error.
+	PrimaryOK bool
+	// OK are the voters whose call ended without an error, the primary among them.
+	OK []transaction.Voter
+	// Running are voters whose call has not ended, Lost those of whose call the end was not seen.
+	Running, Lost []transaction.Voter
+}
+
+// Finish ends a write: it records what was changed without a vote, makes a created repository
+// visible or has it removed, gives the turn back, and says what became of the write. It goes on
+// when the context ends, within a bound. The error tells why a write that its primary answered
+// with success must not be acknowledged; it matches [ErrOutcomeUnknown], or [ErrBusy] when nothing
+// was changed because the turn did not come.
+func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
+	defer w.leave()
+	ctx, cancel := context.WithTimeout(
+		context.WithoutCancel(ctx), w.coordinator.config.TurnWait+w.coordinator.config.RecordTimeout,
+	)
+	defer cancel()
+
+	decision := w.decide(result)
+	outcome, err := decision.outcome, decision.err
+	if decision.raise != 0 {
+		outcome, err = w.recordUnvoted(ctx, decision)
+	}
+	if w.plan.Creation {
+		success := result.PrimaryOK && err == nil
+		if failed := w.conclude(ctx, success); failed != nil {
+			outcome, err = OutcomeUnknown, failed
+		} else if !success {
+			outcome = OutcomeNone
+		}
+	}
+	if decision.verify {
+		w.verify(ctx)
+	}
+	w.hasten(ctx, result)
+	w.coordinator.metrics.writes.WithLabelValues(
+		string(w.group.name), string(w.options.Kind), outcome.String(),
+	).Inc()
+	return outcome, err
+}
+
+// facts are what the decision at the end of a write depends on.
+type facts struct {
+	votes     transaction.Summary
+	primaryOK bool
+	// ok are the participants whose call ended without an error.
+	ok, primary set
+	// locksFirst says that the method takes its locks before it votes, if it votes at all.
+	creation, neverWrites, locksFirst, alwaysVerify bool
+}
+
+// decision is what to do at the end of a write.
+type decision struct {
+	// raise, if not empty, is recorded as a write that nobody voted on.
+	raise   set
+	verify  bool
+	outcome Outcome
+	err     error
+}
+
+func (w *Write) decide(result Result) decision {
+	return decide(facts{
+		votes: result.Votes, primaryOK: result.PrimaryOK,
+		ok:       w.group.voters(result.OK) & w.members,
+		primary:  w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
+		creation: w.plan.Creation, neverWrites: w.options.NeverWrites,
+		locksFirst:   w.options.Turn == transaction.GateHeld,
+		alwaysVerify: w.options.Verify && result.PrimaryOK,
+	})
+}
+
+// decide is the table of outcomes. Where there were votes they alone count; deletions without an
+// old value do not vote, so success without a PREPARED vote is a write of all that succeeded.
+func decide(f facts) decision {
+	votes := f.votes
+	verify := votes.Verify || f.alwaysVerify
+	switch {
+	case votes.Failed || votes.Unfinished || votes.Doubtful > 0:
+		return decision{verify: verify, outcome: OutcomeUnknown, err: ErrOutcomeUnknown}
+	case votes.BelowMinimum:
+		return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
+			"%w: it reached too few copies to be safe", ErrOutcomeUnknown,
+		)}
+	case votes.Recorded > 0:
+		return decision{verify: verify, outcome: f.recorded()}
+	case votes.Busy:
+		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
+	case votes.Prepared || votes.Stopped || votes.Aborted || f.neverWrites:
+		return decision{verify: verify, outcome: OutcomeNone}
+	default:
+		return f.unvoted(verify)
+	}
+}
+
+// recorded says what it means for the client that at least one write stands.
+func (f facts) recorded() Outcome {
+	votes := f.votes
+	missed := votes.LostRounds > 0 || votes.Dropped > 0 || votes.Busy || votes.Aborted
+	if !f.primaryOK && missed {
+		return OutcomePartial
+	}
+	return OutcomeRecorded
+}
+
+// unvoted decides on a call without PREPARED votes. When its primary failed, others that succeeded
+// may have deleted something that the primary still has. Methods that take their locks first do
+// what they do in one step, so those others stand for the write; with any other method nobody can
+// tell.
+func (f facts) unvoted(verify bool) decision {
+	others := f.ok.minus(f.primary)
+	switch {
+	case f.primaryOK:
+		return decision{raise: f.ok | f.primary, verify: true}
+	case others == 0 || f.creation:
+		return decision{verify: verify, outcome: OutcomeNone}
+	case f.locksFirst:
+		return decision{raise: others, verify: true}
+	default:
+		return decision{verify: true, outcome: OutcomeNone}
+	}
+}
+
+// recordUnvoted records a write of which the calls' success is the only evidence.
+func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, error) {
+	if err := w.holdTurn(ctx); err != nil {
+		w.verify(ctx)
+		return OutcomeUnknown, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
+	primary := w.plan.Primary
+	if !decision.raise.has(w.group.place(primary)) {
+		primary = w.group.storage(decision.raise.lowest())
+	}
+	if _, err := w.record(ctx, verdictOn{
+		raise: decision.raise, primary: primary, verify: decision.verify,
+	}); err != nil {
+		return OutcomeUnknown, err
+	}
+	if decision.raise.count() < w.plan.MinimumCopies {
+		return OutcomeUnknown, fmt.Errorf("%w: it reached %d of %d copies",
+			ErrOutcomeUnknown, decision.raise.count(), w.plan.MinimumCopies)
+	}
+	return OutcomeRecorded, nil
+}
+
+// holdTurn takes the turn unless it is held.
+func (w *Write) holdTurn(ctx context.Context) error {
+	w.mu.Lock()
+	held := w.turn != nil
+	w.mu.Unlock()
+	if held {
+		return nil
+	}
+	waiting, cancel := context.WithTimeout(ctx, w.coordinator.config.TurnWait)
+	defer cancel()
+	_, err := w.TakeTurn(waiting)
+	return err
+}
+
+func (w *Write) verify(ctx context.Context) {
+	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository)
+	if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
+		w.coordinator.log.Warn("comparison of replicas is not scheduled",
+			zap.Inline(w.plan.Key), zap.Error(err))
+	}
+}
+
+// hasten lets the repair of replicas that were left behind begin as soon as their nodes are known
+// to do nothing any more.
+func (w *Write) hasten(ctx context.Context, result Result) {
+	w.mu.Lock()
+	waiting := w.lagging.minus(w.group.voters(result.Running))
+	w.mu.Unlock()
+	w.repairSoon(ctx, waiting, w.group.voters(result.Lost))
+}
+
+// Drained says that the calls have ended that were still running at [Write.Finish]; lost are those
+// of whose call the end was not seen.
+func (w *Write) Drained(ctx context.Context, lost []transaction.Voter) {
+	w.mu.Lock()
+	waiting := w.lagging
+	w.mu.Unlock()
+	w.repairSoon(ctx, waiting, w.group.voters(lost))
+}
+
+func (w *Write) repairSoon(ctx context.Context, waiting, lost set) {
+	if waiting == 0 {
+		return
+	}
+	delays := map[Storage]time.Duration{}
+	for _, storage := range w.group.storages(waiting) {
+		delays[storage] = 0
+	}
+	for _, storage := range w.group.storages(waiting & lost) {
+		delays[storage] = w.coordinator.config.Settle
+	}
+	err := w.coordinator.store.HastenRepair(ctx, w.plan.Repository, delays)
+	if err != nil {
+		w.coordinator.log.Warn("repair is not hastened", zap.Inline(w.plan.Key), zap.Error(err))
+		return
+	}
+	w.coordinator.wakeRepair()
+}

@@ -1,0 +1,219 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lines keeps, for each repository that is being written to through this process, the line of
+// those that want to commit: one holds the turn, the others wait, first come first served.
+type lines struct {
+	queueMax int
+	// windows counts the open commit windows of all lines, so that reads need no lock when there
+	// is none.
+	windows atomic.Int64
+	mu      sync.Mutex // guards the fields below and all lines
+	byID    map[RepositoryID]*line
+}
+
+// line is one repository's. It exists as long as somebody uses it.
+type line struct {
+	id      RepositoryID
+	users   int
+	holder  *ticket
+	waiting []*ticket
+	// windows counts writes whose PREPARED round is won and whose outcome is not recorded.
+	windows int
+	// sent tells for each write under way to which storages it was sent.
+	sent map[*Write]set
+	// ended is closed, and forgotten, when a write ends; it is there only if somebody waits.
+	ended chan struct{}
+	// hold, while it is there, keeps new writes from being sent; it is closed at the end.
+	hold chan struct{}
+}
+
+// ticket is a place in the line; granted is closed when it has become the holder.
+type ticket struct {
+	granted chan struct{}
+}
+
+func newLines(queueMax int) *lines {
+	return &lines{queueMax: queueMax, byID: map[RepositoryID]*line{}}
+}
+
+// use returns the line of a repository and keeps it until drop.
+func (l *lines) use(id RepositoryID) *line {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	found := l.byID[id]
+	if found == nil {
+		found = &line{id: id, sent: map[*Write]set{}}
+		l.byID[id] = found
+	}
+	found.users++
+	return found
+}
+
+func (l *lines) drop(used *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	used.users--
+	if used.users == 0 {
+		delete(l.byID, used.id)
+	}
+}
+
+// take waits for the turn until the context ends. A line that is full, or a deadline that passes,
+// is [ErrBusy].
+func (l *lines) take(ctx context.Context, in *line) (*ticket, error) {
+	mine := &ticket{granted: make(chan struct{})}
+	if err := l.enqueue(in, mine); err != nil {
+		return nil, err
+	}
+	select {
+	case <-mine.granted:
+		return mine, nil
+	case <-ctx.Done():
+	}
+	l.release(in, mine)
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil, fmt.Errorf("wait for the turn: %w", ErrBusy)
+	}
+	return nil, fmt.Errorf("wait for the turn: %w", context.Cause(ctx))
+}
+
+func (l *lines) enqueue(in *line, mine *ticket) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.holder == nil {
+		in.holder = mine
+		close(mine.granted)
+		return nil
+	}
+	if len(in.waiting) >= l.queueMax {
+		return fmt.Errorf("%d writes are waiting: %w", len(in.waiting), ErrBusy)
+	}
+	in.waiting = append(in.waiting, mine)
+	return nil
+}
+
+// release gives the turn, or the place in the line, back.
+func (l *lines) release(in *line, mine *ticket) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.holder != mine {
+		in.waiting = slices.DeleteFunc(in.waiting, func(t *ticket) bool { return t == mine })
+		return
+	}
+	in.holder = nil
+	if len(in.waiting) > 0 {
+		in.holder = in.waiting[0]
+		in.waiting = slices.Delete(in.waiting, 0, 1)
+		close(in.holder.granted)
+	}
+}
+
+func (l *lines) contended(in *line) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(in.waiting) > 0
+}
+
+// openWindow and closeWindow enclose the time in which nodes commit at different moments.
+func (l *lines) openWindow(in *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.windows++
+	l.windows.Add(1)
+}
+
+func (l *lines) closeWindow(in *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.windows--
+	l.windows.Add(-1)
+}
+
+func (l *lines) committing(id RepositoryID) bool {
+	if l.windows.Load() == 0 {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := l.byID[id]
+	return in != nil && in.windows > 0
+}
+
+// send notes to which storages a write goes. It must be called before the route is read the last
+// time; see [lines.awaitWithout].
+func (l *lines) send(in *line, write *Write, to set) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.sent[write] = to
+}
+
+// end forgets a write.
+func (l *lines) end(in *line, write *Write) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(in.sent, write)
+	if in.ended != nil {
+		close(in.ended)
+		in.ended = nil
+	}
+}
+
+// admit lets a new write pass unless a repair is holding writes back; it waits for that to end,
+// but not for long.
+func (l *lines) admit(ctx context.Context, in *line) {
+	l.mu.Lock()
+	hold := in.hold
+	l.mu.Unlock()
+	if hold == nil {
+		return
+	}
+	bounded := time.NewTimer(holdMax)
+	defer bounded.Stop()
+	select {
+	case <-hold:
+	case <-bounded.C:
+	case <-ctx.Done():
+	}
+}
+
+// awaitWithout waits until every write under way is sent to the storages as well. Since a write
+// registers before it reads the route, none that misses them can begin once the route that holds
+// them was published.
+func (l *lines) awaitWithout(ctx context.Context, in *line, storages set) error {
+	for {
+		ended := l.missing(in, storages)
+		if ended == nil {
+			return nil
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for earlier writes: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// missing returns a channel that is closed when a write ends, or nil if there is none to wait for.
+func (l *lines) missing(in *line, storages set) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, sent := range in.sent {
+		if !sent.contains(storages) {
+			if in.ended == nil {
+				in.ended = make(chan struct{})
+			}
+			return in.ended
+		}
+	}
+	return nil
+}

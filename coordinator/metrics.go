@@ -1,0 +1,88 @@
+package coordinator
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics are what operators see of decisions. Names that existed before are kept.
+type metrics struct {
+	reads     *prometheus.CounterVec
+	cache     *prometheus.CounterVec
+	turnWait  prometheus.Histogram
+	writes    *prometheus.CounterVec
+	elections *prometheus.CounterVec
+	retries   prometheus.Counter
+	unsettled prometheus.Gauge
+}
+
+// groupMetrics are resolved once, since looking up labels costs more than a read.
+type groupMetrics struct {
+	reads []prometheus.Counter
+}
+
+type cacheCounters struct {
+	hit, miss, populate, evict prometheus.Counter
+}
+
+func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gitaly_praefect_read_distribution",
+			Help: "Counts read operations directed to the storages",
+		}, []string{"virtual_storage", "storage"}),
+		cache: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gitaly_praefect_uptodate_storages_cache_access_total",
+			Help: "Accesses of the cache of routes",
+		}, []string{"virtual_storage", "type"}),
+		turnWait: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name:    "gitaly_praefect_turn_wait_seconds",
+			Help:    "Time that writes waited for their turn to commit on a repository",
+			Buckets: prometheus.ExponentialBuckets(0.001, 4, 8),
+		}),
+		writes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gitaly_praefect_writes_total",
+			Help: "Ended writes by outcome",
+		}, []string{"virtual_storage", "kind", "outcome"}),
+		elections: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gitaly_praefect_elections_total",
+			Help: "Primaries elected because the one before was not healthy or not current",
+		}, []string{"virtual_storage"}),
+		retries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gitaly_praefect_record_retries_total",
+			Help: "Repetitions of records that the database did not answer",
+		}),
+		unsettled: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gitaly_praefect_unsettled_writes",
+			Help: "Writes whose outcome is not recorded yet because the database does not answer",
+		}),
+	}
+	for _, collector := range []prometheus.Collector{
+		m.reads, m.cache, m.turnWait, m.writes, m.elections, m.retries, m.unsettled,
+	} {
+		if err := registerer.Register(collector); err != nil {
+			return nil, fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func (m *metrics) group(name VirtualStorage, storages []Storage) groupMetrics {
+	var group groupMetrics
+	for _, storage := range storages {
+		group.reads = append(group.reads,
+			m.reads.WithLabelValues(string(name), string(storage)))
+	}
+	return group
+}
+
+func (m *metrics) cacheCounters(name VirtualStorage) cacheCounters {
+	counter := func(kind string) prometheus.Counter {
+		return m.cache.WithLabelValues(string(name), kind)
+	}
+	return cacheCounters{
+		hit: counter("hit"), miss: counter("miss"),
+		populate: counter("populate"), evict: counter("evict"),
+	}
+}

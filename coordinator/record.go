@@ -1,0 +1,150 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+
+	"praefect/transaction"
+)
+
+const (
+	// A record is repeated after 20 ms at first, since most errors are a connection that was
+	// just closed, and each 500 ms in the end.
+	recordPauseMin = 20 * time.Millisecond
+	recordPauseMax = 500 * time.Millisecond
+)
+
+// Record writes the outcome of one write: one statement, a compare-and-set on epoch and base. With
+// it the turn is given back and, if any replica was left behind or replaced as primary, the cached
+// route is gone before Record returns. If the store does not answer within the configured time,
+// or the metadata have moved on, it returns [ErrOutcomeUnknown] and the turn is kept until the
+// outcome is settled.
+func (w *Write) Record(ctx context.Context, record transaction.Record) error {
+	raise := w.group.voters(record.Raise)
+	_, err := w.record(ctx, verdictOn{
+		number: record.Write, raise: raise, primary: Storage(record.Primary),
+		verify: record.Verify,
+	})
+	return err
+}
+
+// verdictOn says what a record has to write.
+type verdictOn struct {
+	number  uint64
+	raise   set
+	primary Storage
+	verify  bool
+}
+
+func (w *Write) record(ctx context.Context, verdict verdictOn) (Recorded, error) {
+	outcome, err := w.outcome(verdict)
+	if err != nil {
+		return Recorded{}, fmt.Errorf("record write of %s: %w", w.plan.Key, err)
+	}
+	recorded, err := w.coordinator.record(ctx, outcome)
+	if err != nil {
+		w.unrecorded(outcome, err)
+		return Recorded{}, fmt.Errorf("record write of %s: %w: %w",
+			w.plan.Key, ErrOutcomeUnknown, err)
+	}
+	w.recorded(verdict, recorded)
+	return recorded, nil
+}
+
+// outcome puts a verdict in the words of the store.
+func (w *Write) outcome(verdict verdictOn) (WriteOutcome, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.over || w.unsettled != nil || (w.turn == nil && !w.plan.Creation) {
+		return WriteOutcome{}, ErrNoTurn
+	}
+	outcome := WriteOutcome{
+		Repository: w.plan.Repository, Write: newWriteID(),
+		Epoch: w.epoch, Base: w.base,
+		Raise: w.group.storages(verdict.raise), Verify: verdict.verify,
+		Delays: map[Storage]time.Duration{},
+	}
+	if verdict.primary != w.primary {
+		outcome.Primary = verdict.primary
+	}
+	for _, storage := range w.group.storages(w.members.minus(verdict.raise)) {
+		outcome.Delays[storage] = w.coordinator.config.Drain
+	}
+	return outcome, nil
+}
+
+// record repeats the statement while the store does not answer. It goes on without its caller,
+// because nodes have committed already, and stops within the configured time.
+func (c *Coordinator) record(ctx context.Context, outcome WriteOutcome) (Recorded, error) {
+	var recorded Recorded
+	err := c.repeat(ctx, func(ctx context.Context) error {
+		var err error
+		recorded, err = c.store.Record(ctx, outcome)
+		return err
+	})
+	return recorded, err
+}
+
+// repeat calls something that may be done twice until the store has answered, within a bound.
+func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) error) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.RecordTimeout)
+	defer cancel()
+	pause := backoff.NewExponentialBackOff()
+	pause.InitialInterval, pause.MaxInterval = recordPauseMin, recordPauseMax
+
+	_, err := backoff.Retry(bounded, func() (struct{}, error) {
+		err := call(bounded)
+		if err != nil && !errors.Is(err, ErrMetadataUnavailable) {
+			err = backoff.Permanent(err)
+		}
+		return struct{}{}, err
+	},
+		backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(c.config.RecordTimeout),
+		backoff.WithNotify(func(err error, _ time.Duration) {
+			c.metrics.retries.Inc()
+			c.log.Warn("metadata statement is repeated", zap.Error(err))
+		}),
+	)
+	return err
+}
+
+// recorded takes over what the store has made of the repository.
+func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
+	if recorded.Shrunk || verdict.primary != w.plan.Primary {
+		w.group.routes.invalidate(w.plan.Key.RelativePath)
+	}
+	if recorded.RepairDue {
+		w.coordinator.wakeRepair()
+	}
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.base, w.epoch, w.primary = recorded.Generation, recorded.Epoch, verdict.primary
+	w.last = recordedWrite{number: verdict.number, recorded: recorded}
+	w.lagging |= w.members.minus(verdict.raise)
+	w.closeWindow()
+	w.releaseTurn()
+}
+
+// unrecorded keeps the turn and the commit window for an outcome that may still be recorded. One
+// that was refused never will be: the replicas have to be compared.
+func (w *Write) unrecorded(outcome WriteOutcome, err error) {
+	w.group.routes.invalidate(w.plan.Key.RelativePath)
+	w.coordinator.log.Error("outcome of a write is not recorded", zap.Inline(w.plan.Key),
+		zap.Int64("repository_id", int64(outcome.Repository)),
+		zap.Int64("base", int64(outcome.Base)), zap.Error(err))
+
+	w.mu.Lock()
+	w.unsettled = &outcome
+	w.mu.Unlock()
+	w.coordinator.unsettled.add(w)
+}
+
+// newWriteID is never zero, since zero means that a repository was never written to.
+func newWriteID() WriteID { return WriteID(rand.Int64N(1<<63-1) + 1) }

@@ -1,0 +1,143 @@
+package coordinator
+
+import (
+	"context"
+	"time"
+)
+
+// Store keeps the metadata: the truth about which replica holds what. Each method is atomic, is
+// safe for concurrent use, and takes its time from the store, not from this process. An error
+// that matches [ErrMetadataUnavailable] says that the store did not answer; unless a method says
+// otherwise, what it was to change may then have been changed or not.
+type Store interface {
+	Reader
+	Recorder
+	Creator
+	Remover
+}
+
+// Reader reads metadata.
+type Reader interface {
+	// Lookup returns the ready repository of that key, or [ErrRepositoryNotFound].
+	Lookup(ctx context.Context, key Key) (Repository, error)
+	// Load returns the repository in whatever state it is, or [ErrRepositoryNotFound].
+	Load(ctx context.Context, id RepositoryID) (Repository, error)
+	// Paths returns at most limit relative paths of ready repositories that sort after the
+	// given one, in order.
+	Paths(ctx context.Context, page Page) ([]string, error)
+}
+
+// Page asks for a part of a virtual storage's relative paths.
+type Page struct {
+	VirtualStorage VirtualStorage
+	After          string
+	Limit          int
+}
+
+// Recorder writes outcomes and elections.
+type Recorder interface {
+	// Record applies the outcome of one write if the repository still stands at its epoch and
+	// base generation and the primary that it names stood at the base and is raised; otherwise
+	// it returns [ErrSuperseded]. Recording the same [WriteID] twice succeeds twice and changes
+	// once, so that a call whose answer was lost can be repeated.
+	Record(ctx context.Context, outcome WriteOutcome) (Recorded, error)
+	// Confirm takes a replica back in that confirmed a write after its record. It returns
+	// false, and changes nothing, unless the repository still stands at the recorded epoch and
+	// generation and the replica at the generation before, untouched by any repair.
+	Confirm(ctx context.Context, late LateConfirmation) (bool, error)
+	// HastenRepair moves the repair of the named replicas to the given delay from now, where
+	// one is due at all.
+	HastenRepair(ctx context.Context, id RepositoryID, delays map[Storage]time.Duration) error
+	// ScheduleVerification notes that the replicas of the repository should be compared.
+	ScheduleVerification(ctx context.Context, id RepositoryID) error
+	// Elect makes the candidate the primary and raises the epoch, if the epoch is the expected
+	// one and the candidate current; otherwise it changes nothing. It returns the repository as
+	// it then is.
+	Elect(ctx context.Context, election Election) (Repository, error)
+}
+
+// WriteID identifies one write so that its record can be repeated: random and never zero.
+type WriteID int64
+
+// WriteOutcome is what one write left behind.
+type WriteOutcome struct {
+	Repository RepositoryID
+	Write      WriteID
+	// Epoch and Base are those that were read when the turn was taken.
+	Epoch Epoch
+	Base  Generation
+	// Raise names the replicas that hold the write. Those that did not stand at the base are
+	// not raised.
+	Raise []Storage
+	// Primary replaces the primary if not empty; the epoch is then raised.
+	Primary Storage
+	// Delays postpones the repair of replicas that took part and may still be at work. The
+	// others that are left behind are due at once.
+	Delays map[Storage]time.Duration
+	// Verify asks for a comparison of the replicas.
+	Verify bool
+}
+
+// Recorded says what a record made of the repository.
+type Recorded struct {
+	Generation Generation
+	Epoch      Epoch
+	// Shrunk says that some replica was current before and is not any more.
+	Shrunk bool
+	// RepairDue says that an assigned replica is left behind.
+	RepairDue bool
+}
+
+// LateConfirmation names a replica that confirmed a recorded write too late for its record.
+type LateConfirmation struct {
+	Repository RepositoryID
+	// Epoch and Generation are those that the record returned.
+	Epoch      Epoch
+	Generation Generation
+	Storage    Storage
+}
+
+// Election names the primary that shall follow.
+type Election struct {
+	Repository RepositoryID
+	// Epoch is the one in which the old primary was found wanting.
+	Epoch     Epoch
+	Candidate Storage
+}
+
+// Creator writes the beginning of a repository's life.
+type Creator interface {
+	// Create inserts a repository in state creating, at generation 0 and epoch 1. The replicas
+	// that take part start at generation 0, the others at [Absent]. Without renewal it expires
+	// after the given time. It returns [ErrRepositoryExists] when the path is taken.
+	Create(ctx context.Context, creation Creation) error
+	// RenewCreations postpones the expiry of creations that are under way.
+	RenewCreations(ctx context.Context, ids []RepositoryID, ttl time.Duration) error
+	// Complete makes a creation ready, or returns [ErrSuperseded] if it expired before.
+	// Assigned replicas that are behind become due for repair.
+	Complete(ctx context.Context, id RepositoryID) error
+}
+
+// Creation is a repository that is about to be created.
+type Creation struct {
+	ID          RepositoryID
+	Key         Key
+	ReplicaPath string
+	Primary     Storage
+	// Participants include the primary.
+	Participants []Storage
+	// Assigned holds the participants and those that are filled by repair later.
+	Assigned []Storage
+	TTL      time.Duration
+}
+
+// Remover writes the end of a repository's life.
+type Remover interface {
+	// Delete makes a repository that is not deleting yet invisible and frees its path. It
+	// returns [ErrRepositoryNotFound] if there is nothing to delete. Workers leave the replicas
+	// alone for the grace, so that the caller may remove them itself.
+	Delete(ctx context.Context, id RepositoryID, grace time.Duration) (Repository, error)
+	// Removed forgets replicas of a deleting repository that are on no disk any more, and the
+	// repository with the last of them.
+	Removed(ctx context.Context, id RepositoryID, storages []Storage) error
+}
