@@ -1,0 +1,187 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+// Aside is data that a node sends to the client beside the messages of a call.
+type Aside interface {
+	// Settle waits until no more of it is under way and returns what the call ends with, given
+	// the node's status.
+	Settle(status error) error
+	// Begun tells whether the client may have been sent some of it.
+	Begun() bool
+}
+
+// nothingAside is the Aside of a call that has none.
+type nothingAside struct{}
+
+func (nothingAside) Settle(status error) error { return status }
+func (nothingAside) Begun() bool               { return false }
+
+// Read carries a call to one node and returns the node's status. Messages, headers and trailers
+// have reached the client by then, except after a [RepeatableError]. The node's call ends with
+// the client's, or when Read returns.
+//
+// aside may be nil. It is asked only for calls in which nobody streams.
+func (r *Relay) Read(
+	client grpc.ServerStream, call Call, to Destination, aside Aside,
+) error {
+	defer to.First.Free()
+	ctx := metadata.NewOutgoingContext(client.Context(), to.Metadata)
+	r.metrics.fromClient.Add(float64(to.First.Len()))
+	if call.ClientStreams || call.ServerStreams {
+		return r.stream(ctx, client, call, &to)
+	}
+	if aside == nil {
+		aside = nothingAside{}
+	}
+	question := question{method: call.Method, to: &to, aside: aside}
+	return r.ask(ctx, client, question)
+}
+
+// question is a call of one message in each direction.
+type question struct {
+	method string
+	to     *Destination
+	aside  Aside
+}
+
+// ask carries a question. The library needs no goroutine for it.
+func (r *Relay) ask(ctx context.Context, client grpc.ServerStream, q question) error {
+	var header, trailer metadata.MD
+	options := append(r.options[:1:1], grpc.Header(&header), grpc.Trailer(&trailer))
+	var answer Frame
+	defer answer.Free()
+	err := q.to.Conn.Invoke(ctx, q.method, &q.to.First, &answer, options...)
+	err = q.aside.Settle(err)
+	if repeatable(ctx, err) && !q.aside.Begun() {
+		return &RepeatableError{Err: err}
+	}
+	client.SetTrailer(trailer)
+	if headerErr := client.SetHeader(header); err == nil {
+		err = headerErr
+	}
+	if err != nil {
+		return err
+	}
+	r.metrics.toClient.Add(float64(answer.Len()))
+	return client.SendMsg(&answer)
+}
+
+// stream carries a call in which somebody sends more than one message.
+func (r *Relay) stream(
+	ctx context.Context, client grpc.ServerStream, call Call, to *Destination,
+) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	description := grpc.StreamDesc{ServerStreams: true, ClientStreams: call.ClientStreams}
+	node, err := to.Conn.NewStream(ctx, &description, call.Method, r.options...)
+	if err == nil {
+		err = node.SendMsg(&to.First)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		return orRepeatable(ctx, err)
+	}
+	if call.ClientStreams {
+		r.tasks.Go(func() {
+			if err := r.pump(client, node); err != nil {
+				cancel(err)
+			}
+		})
+	}
+	return r.copyAnswer(ctx, client, node, call.ClientStreams)
+}
+
+// pump carries the client's messages after the first until there are no more. An error says that
+// the client's side failed, so that the node's call makes no sense any more.
+func (r *Relay) pump(client grpc.ServerStream, node grpc.ClientStream) error {
+	var frame Frame
+	defer frame.Free()
+	for {
+		err := client.RecvMsg(&frame)
+		if errors.Is(err, io.EOF) {
+			return node.CloseSend()
+		}
+		if err != nil {
+			return err
+		}
+		r.metrics.fromClient.Add(float64(frame.Len()))
+		err = node.SendMsg(&frame)
+		frame.Free()
+		if err != nil {
+			return nil //nolint:nilerr // the node ended the call: its status is being received
+		}
+	}
+}
+
+// copyAnswer carries the node's messages and then its status. It stops when the client cannot be
+// sent to any more. With consumed, messages after the first may have been taken from the client.
+func (r *Relay) copyAnswer(
+	ctx context.Context, client grpc.ServerStream, node grpc.ClientStream, consumed bool,
+) error {
+	var frame Frame
+	defer frame.Free()
+	for begun := false; ; begun = true {
+		err := node.RecvMsg(&frame)
+		if err != nil && !begun && !consumed && repeatable(ctx, err) {
+			return &RepeatableError{Err: err}
+		}
+		if !begun {
+			if err := passHeader(client, node); err != nil {
+				return err
+			}
+		}
+		if err != nil {
+			client.SetTrailer(node.Trailer())
+			return statusOf(ctx, err)
+		}
+		r.metrics.toClient.Add(float64(frame.Len()))
+		if err := client.SendMsg(&frame); err != nil {
+			return err //nolint:wrapcheck // a status
+		}
+		frame.Free()
+	}
+}
+
+// passHeader lets the node's header be sent to the client with whatever is sent next.
+func passHeader(client grpc.ServerStream, node grpc.ClientStream) error {
+	header, err := node.Header()
+	if err != nil {
+		return err //nolint:wrapcheck // a status
+	}
+	return client.SetHeader(header) //nolint:wrapcheck // a status
+}
+
+// statusOf returns the status of a node's call that is over. When the relay cancelled it because
+// it could not receive from the client, that is the status.
+func statusOf(ctx context.Context, err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	cause := context.Cause(ctx)
+	if status.Code(err) == codes.Canceled && cause != nil && !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	return err
+}
+
+// repeatable tells whether a node's failure says no more than that the node is not available.
+func repeatable(ctx context.Context, err error) bool {
+	return err != nil && ctx.Err() == nil && status.Code(err) == codes.Unavailable
+}
+
+// orRepeatable marks the error of a call that the node was not given, if it may be repeated.
+func orRepeatable(ctx context.Context, err error) error {
+	if repeatable(ctx, err) {
+		return &RepeatableError{Err: err}
+	}
+	return err
+}
