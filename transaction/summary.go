@@ -18,6 +18,8 @@ type Summary struct {
 	Failed bool
 	// Unfinished says that a write was told COMMIT and has no outcome yet.
 	Unfinished bool
+	// Rounds is the number of rounds that were decided.
+	Rounds uint64
 	// LostRounds is the number of rounds that were decided against everybody.
 	LostRounds uint64
 	// Busy says that the turn was not to be had.
@@ -62,6 +64,7 @@ func (s *Summary) add(r Record) {
 func (t *Transaction) Summary() Summary {
 	s := t.sum
 	s.Stopped, s.Aborted = t.stopped, t.aborted
+	s.Rounds = t.rounds.frontier()
 	s.Unfinished = t.write.state != writeNone
 	s.Voters = make([]VoterSummary, len(t.voters))
 	for i := range t.voters {
