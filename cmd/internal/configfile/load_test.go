@@ -1,0 +1,183 @@
+package configfile_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"praefect/cmd/internal/configfile"
+	"praefect/coordinator"
+)
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+
+	path := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+
+	return path
+}
+
+func keys(notes []configfile.Note) []string {
+	var out []string
+	for _, note := range notes {
+		out = append(out, note.Key)
+	}
+
+	return out
+}
+
+func TestLoadFull(t *testing.T) {
+	t.Parallel()
+
+	loaded, err := configfile.Load("testdata/full.toml")
+	require.NoError(t, err)
+	require.NoError(t, loaded.Validate())
+	require.Empty(t, loaded.Unknown)
+	require.Equal(t, []string{
+		"tls_listen_addr", "memory_queue_enabled",
+		"i_understand_my_election_strategy_is_unsupported_and_will_be_removed_without_warning",
+		"prometheus_exclude_database_from_default_metrics", "sentry", "prometheus.scrape_timeout",
+		"tls", "database.session_pooled", "failover", "background_verification",
+		"reconciliation", "replication", "repositories_cleanup", "virtual_storage.node.primary",
+	}, keys(loaded.Inert))
+
+	want := configfile.File{
+		ListenAddr:           "127.0.0.1:2305",
+		SocketPath:           "/run/praefect.socket",
+		PrometheusListenAddr: "127.0.0.1:9652",
+		GracefulStopTimeout:  configfile.Duration(30 * time.Second),
+		Logging:              configfile.Logging{Format: "json", Level: "warning"},
+		Prometheus:           configfile.Prometheus{GRPCLatencyBuckets: []float64{0.1, 0.2}},
+		Auth:                 configfile.Auth{Token: "abc", Transitioning: true},
+		Database: configfile.Database{
+			Host: "db.internal", Port: 5433, User: "praefect", Password: `it's \ here`,
+			DBName: "praefect_production", SSLMode: "require",
+			SSLCert: "/cert", SSLKey: "/key", SSLRootCert: "/ca",
+		},
+		Yamux: configfile.Yamux{MaximumStreamWindowSizeBytes: 1 << 20, AcceptBacklog: 512},
+		VirtualStorages: []configfile.VirtualStorage{
+			{
+				Name: "default", DefaultReplicationFactor: 2, MinimumCopies: 2,
+				Nodes: []configfile.Node{
+					{Storage: "gitaly-1", Address: "tcp://gitaly-1.internal:8075", Token: "t1"},
+					{Storage: "gitaly-2", Address: "unix:/run/gitaly-2.socket"},
+				},
+			},
+			{
+				Name: "other",
+				Nodes: []configfile.Node{
+					{Storage: "gitaly-1", Address: "dns:gitaly-1.internal:8075"},
+				},
+			},
+		},
+	}
+	ignore := cmpopts.IgnoreUnexported(configfile.Auth{})
+	require.Empty(t, cmp.Diff(want, loaded.File, ignore,
+		cmpopts.IgnoreFields(configfile.File{}, "Transactions")))
+}
+
+func TestLoadMinimal(t *testing.T) {
+	t.Parallel()
+
+	loaded, err := configfile.Load(write(t, `
+listen_addr = "tcp://127.0.0.1:0"
+graceful_stop_timeout = 0
+colour = "blue"
+
+[[virtual_storage]]
+name = "default"
+[[virtual_storage.node]]
+storage = "a"
+address = "tcp://127.0.0.1:1"
+weight = 3
+`))
+	require.NoError(t, err)
+	require.NoError(t, loaded.Validate())
+	require.Equal(t, []configfile.Note{
+		{Key: "colour", Line: 4}, {Key: "virtual_storage.node.weight", Line: 11},
+	}, loaded.Unknown)
+	require.Equal(t, time.Minute, loaded.Grace())
+	require.Equal(t, coordinator.Cluster{
+		VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
+			"default": {Storages: []coordinator.Storage{"a"}},
+		},
+	}, loaded.Cluster())
+	require.Equal(t, 256, loaded.Multiplexing().AcceptBacklog)
+	require.Empty(t, loaded.Auth.Secret())
+}
+
+func TestLoadErrors(t *testing.T) {
+	t.Parallel()
+
+	for name, tc := range map[string]struct{ content, want string }{
+		"syntax":   {"listen_addr = ", "line 1 column"},
+		"type":     {"[database]\nport = 'x'", "line 2 column 8: database.port: "},
+		"duration": {"graceful_stop_timeout = '3 days'", `unknown unit " days" in duration`},
+		"no token file": {
+			"[auth]\ntoken_file = '/nonexistent/token'", "reading token file: open /nonexistent/token",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			_, err := configfile.Load(write(t, tc.content))
+			require.ErrorContains(t, err, tc.want)
+			require.NotContains(t, err.Error(), "configfile.")
+		})
+	}
+
+	_, err := configfile.Load("")
+	require.EqualError(t, err, "open : no such file or directory")
+}
+
+func TestTokenFile(t *testing.T) {
+	t.Parallel()
+
+	secret := filepath.Join(t.TempDir(), "token")
+	require.NoError(t, os.WriteFile(secret, []byte(" hidden\n"), 0o600))
+	path := write(t, "listen_addr = 'x:1'\n[auth]\ntoken_file = '"+secret+"'\n")
+
+	loaded, err := configfile.Load(path)
+	require.NoError(t, err)
+	require.Equal(t, "hidden", loaded.Auth.Secret())
+	require.NotContains(t, loaded.Validate().Error(), "auth.")
+
+	require.NoError(t, os.Chmod(secret, 0o644))
+	require.ErrorContains(t, loaded.Validate(),
+		"auth.token_file: file permission 0644 is too permissive, should be 0600 or 0400")
+
+	require.NoError(t, os.WriteFile(secret, nil, 0o600))
+	loaded, err = configfile.Load(path)
+	require.NoError(t, err)
+	require.ErrorContains(t, loaded.Validate(), "auth.token_file: the file is empty")
+
+	loaded.Auth.Token = "other"
+	require.ErrorContains(t, loaded.Validate(), "token and token_file are mutually exclusive")
+}
+
+func TestDSN(t *testing.T) {
+	t.Parallel()
+
+	loaded, err := configfile.Load("testdata/full.toml")
+	require.NoError(t, err)
+
+	database := loaded.Database
+	database.SSLMode, database.SSLCert, database.SSLKey, database.SSLRootCert = "disable", "", "", ""
+	parsed, err := pgx.ParseConfig(database.DSN())
+	require.NoError(t, err)
+	require.Equal(t, "db.internal", parsed.Host)
+	require.Equal(t, uint16(5433), parsed.Port)
+	require.Equal(t, "praefect", parsed.User)
+	require.Equal(t, `it's \ here`, parsed.Password)
+	require.Equal(t, "praefect_production", parsed.Database)
+	require.Nil(t, parsed.TLSConfig)
+
+	require.Empty(t, configfile.Database{}.DSN())
+}
