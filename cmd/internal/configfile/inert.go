@@ -11,6 +11,7 @@ func inert(key []string) (string, bool) {
 		sessions  = "no connection to PostgreSQL needs a session of its own"
 		repairing = "what needs repair follows from the replicas' rows, there is no queue"
 		later     = "not part of this version"
+		noTLS     = "there is no TLS listener in this version"
 	)
 
 	reasons := map[string]string{
@@ -32,8 +33,8 @@ func inert(key []string) (string, bool) {
 		"replication":                                      repairing,
 		"repositories_cleanup":                             later,
 		"sentry":                                           later,
-		"tls":                                              "there is no TLS listener in this version",
-		"tls_listen_addr":                                  "there is no TLS listener in this version",
+		"tls":                                              noTLS,
+		"tls_listen_addr":                                  noTLS,
 		"virtual_storage.node.primary":                     election,
 	}
 

@@ -121,7 +121,8 @@ func TestLoadErrors(t *testing.T) {
 		"type":     {"[database]\nport = 'x'", "line 2 column 8: database.port: "},
 		"duration": {"graceful_stop_timeout = '3 days'", `unknown unit " days" in duration`},
 		"no token file": {
-			"[auth]\ntoken_file = '/nonexistent/token'", "reading token file: open /nonexistent/token",
+			"[auth]\ntoken_file = '/nonexistent/token'",
+			"reading token file: open /nonexistent/token",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,7 +170,8 @@ func TestDSN(t *testing.T) {
 	require.NoError(t, err)
 
 	database := loaded.Database
-	database.SSLMode, database.SSLCert, database.SSLKey, database.SSLRootCert = "disable", "", "", ""
+	database.SSLMode = "disable"
+	database.SSLCert, database.SSLKey, database.SSLRootCert = "", "", ""
 	parsed, err := pgx.ParseConfig(database.DSN())
 	require.NoError(t, err)
 	require.Equal(t, "db.internal", parsed.Host)

@@ -1,6 +1,6 @@
 // Package logging makes the server's logger: one line per entry, in the two formats that operators
-// of Gitaly Cluster have their tools set up for. The names of the keys time, level, msg and pid, the
-// level "warning" and the formats are a contract; which entries there are is not.
+// of Gitaly Cluster have their tools set up for. The keys time, level, msg and pid, the level
+// "warning" and the formats are a contract; which entries there are is not.
 package logging
 
 import (
