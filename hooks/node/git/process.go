@@ -1,0 +1,52 @@
+package git
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+)
+
+// Process is a Git process that is spoken with. It is never killed: closing Stdin is how it is told
+// to give up.
+type Process struct {
+	// Stdin is the process's input. Close it once everything is said; Wait does if nobody did.
+	Stdin io.WriteCloser
+	// Stdout is its output. It must be read to its end before Wait.
+	Stdout io.Reader
+
+	command Command
+	cmd     *exec.Cmd
+	stderr  *tail
+}
+
+// Start starts a command. Its Stdin and Stdout must be nil, and Wait must be called.
+func (g *Git) Start(command Command) (*Process, error) {
+	cmd := g.build(context.Background(), command)
+	stderr := &tail{}
+	cmd.Stderr = stderr
+	if command.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(stderr, command.Stderr)
+	}
+
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("open input of git: %w", err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("open output of git: %w", err)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, failure(command, cmd, stderr, err)
+	}
+
+	return &Process{Stdin: stdin, Stdout: stdout, command: command, cmd: cmd, stderr: stderr}, nil
+}
+
+// Wait closes the input and waits until the process has ended. It is called once.
+func (p *Process) Wait() error {
+	_ = p.Stdin.Close() // Closed already, or there is nobody to read any more.
+
+	return failure(p.command, p.cmd, p.stderr, p.cmd.Wait())
+}
