@@ -21,6 +21,8 @@ type Cluster struct {
 	owned  bool
 	nodes  []*Node
 	proxy  *Proxy
+	// gateway is nil until the proxy serves.
+	gateway *gateway
 }
 
 // Start starts PostgreSQL (unless Config names a database), migrates, starts the nodes and then the
@@ -53,7 +55,17 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 
-	return c.proxy.Start(ctx)
+	if err := c.proxy.Start(ctx); err != nil {
+		return err
+	}
+
+	gateway, err := startGateway(ctx, c.proxy.Address, c.config, c.config.Log)
+	if err != nil {
+		return fmt.Errorf("start gateway: %w", err)
+	}
+	c.gateway = gateway
+
+	return nil
 }
 
 // prepare makes directories, the database, and the configuration of nodes and proxy.
@@ -103,6 +115,9 @@ func (c *Cluster) Node(storage string) (*Node, error) {
 // Proxy returns the proxy.
 func (c *Cluster) Proxy() *Proxy { return c.proxy }
 
+// GitURL is where Git finds a repository, by its relative path.
+func (c *Cluster) GitURL(relativePath string) string { return c.gateway.url + "/" + relativePath }
+
 // Dir is the directory with disks, logs and configuration.
 func (c *Cluster) Dir() string { return c.dir }
 
@@ -120,6 +135,10 @@ func (c *Cluster) Database() Database { return c.config.Database }
 func (c *Cluster) Close() error {
 	var errs []error
 
+	if c.gateway != nil {
+		errs = append(errs, c.gateway.close())
+		c.gateway = nil
+	}
 	if c.proxy != nil && c.proxy.process != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
 		errs = append(errs, c.proxy.process.Terminate(ctx))

@@ -3,6 +3,8 @@ package cluster
 import (
 	"fmt"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 // Programs are the paths of the binaries that a cluster consists of.
@@ -52,6 +54,8 @@ type Config struct {
 	Hooks map[string]string
 	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).
 	GracefulStop time.Duration
+	// Log is the log of the gateway, which runs in this process (default: none).
+	Log *zap.Logger
 	// Extra is appended to the proxy's configuration file.
 	Extra string
 }
@@ -70,6 +74,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.GracefulStop == 0 {
 		c.GracefulStop = defaultGracefulStop
+	}
+	if c.Log == nil {
+		c.Log = zap.NewNop()
 	}
 
 	return c

@@ -1,0 +1,19 @@
+// Command bench measures what the proxy costs.
+//
+// It starts a private PostgreSQL with fsync on, three null nodes and three bundled nodes as
+// processes of their own, and the praefect of this tree (and beside it another one, when the
+// environment variable PRAEFECT names it) as a process of its own, whose CPU time is read from
+// /proc. Every workload runs directly against one node and through each proxy, in alternating
+// slices, so that what else the machine does meets all of them. A line each:
+//
+//	bench name=... direct=... proxy=... ratio=... cpu_us=... p50_ms=... direct_p50_ms=... unit=...
+//
+// direct and proxy are operations (or megabytes) a second, ratio is proxy/direct, and cpu_us is
+// CPU time of the proxy process per operation in microseconds. Streams add cpu_s_gb, CPU seconds
+// per gigabyte. Another praefect adds other=... other_ratio=... other_cpu_us=... other_p50_ms=...
+//
+// A null node answers at once. To a call that carries transaction metadata it first casts two
+// votes over the backchannel, PREPARED and COMMITTED; uploads it swallows; downloads it makes up.
+//
+// The command ends with code 1 when anything failed, be it a single operation.
+package main
