@@ -14,10 +14,10 @@ type Config struct {
 	// destination may hold one message.
 	TotalBytes int
 	// Patience is how long one destination may make the client wait without a pause. In all it
-	// may take as long, and a PatienceShare-th of the time that the upload has taken: a node
-	// that is a little slower than the primary keeps up, one that stands still is ejected.
-	Patience      time.Duration
-	PatienceShare int
+	// may take as long, and the time that the upload takes at Pace bytes a second: a node that
+	// is slower than the primary, but not slow, is waited for, one that stands still is ejected.
+	Patience time.Duration
+	Pace     int
 	// DrainAborted is how long nodes are given to end a call that was aborted.
 	DrainAborted time.Duration
 	// Drain is how long they are given to end a call that was answered already.
@@ -30,18 +30,21 @@ type Config struct {
 	Draining int
 }
 
-// DefaultConfig returns: 4 MiB for a destination and 256 MiB in all, 2 s and a quarter of
-// patience, 10 s and 30 s to drain, 6 min with locks, 1024 calls draining.
+// DefaultConfig returns: 4 MiB for a destination and 256 MiB in all, 2 s of patience and
+// 8 MiB a second of pace, 10 s and 30 s to drain, 6 min with locks, 1024 calls draining.
 func DefaultConfig() Config {
 	return Config{
-		// As much as the largest message, so that receiving one overlaps with sending another.
+		// As much as the largest message, so that receiving one overlaps with sending another,
+		// and as the steps in which the library opens its largest window.
 		DestinationBytes: 4 << 20,
 		// A small part of the memory of a machine that proxies; 64 uploads at full budget.
 		TotalBytes: 256 << 20,
 		// Longer than a pause of a healthy node (garbage collection, a slow fsync), shorter
 		// than people notice in a push that takes a while.
-		Patience:      2 * time.Second,
-		PatienceShare: 4,
+		Patience: 2 * time.Second,
+		// A fraction of what git indexes on an idle machine, and about what a large push from
+		// outside a data centre arrives with.
+		Pace: 8 << 20,
 		// A node ends an aborted call within milliseconds unless it is sick.
 		DrainAborted: 10 * time.Second,
 		Drain:        30 * time.Second,
@@ -61,7 +64,7 @@ func (c Config) Validate() error {
 		{"destination bytes", int64(c.DestinationBytes)},
 		{"total bytes", int64(c.TotalBytes)},
 		{"patience", int64(c.Patience)},
-		{"patience share", int64(c.PatienceShare)},
+		{"pace", int64(c.Pace)},
 		{"drain of aborted calls", int64(c.DrainAborted)},
 		{"drain", int64(c.Drain)},
 		{"drain of calls with locks", int64(c.DrainLocked)},

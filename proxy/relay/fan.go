@@ -11,26 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-
-	"praefect/transaction"
 )
-
-// Voting is whoever counts the votes of a call. Its methods are called concurrently.
-type Voting interface {
-	// Ended tells that a node has ended its call itself: what it did is final.
-	Ended(node transaction.Voter)
-	// Lost tells that nothing more will be known of a node's call.
-	Lost(node transaction.Voter)
-	// MayHoldLocks tells whether the node may hold locks of the repository on its disk, so that
-	// its call must not be cancelled.
-	MayHoldLocks(node transaction.Voter) bool
-	// Abort tells that the client does not wait any more: what is undecided shall be aborted.
-	Abort()
-	// Overdue delivers nodes that let others wait too long and shall take no further part.
-	Overdue() <-chan transaction.Voter
-	// Broken is closed before any node is told to go on, when the call has to fail.
-	Broken() <-chan struct{}
-}
 
 // Fan is one call on several nodes. Its methods are for one goroutine, the call's handler, in the
 // order Carry, Settle, Deliver or Withhold, Leave; Leave must be called.
@@ -143,9 +124,10 @@ func (f *Fan) run(ctx context.Context, b *branch, primary bool) {
 	default:
 		b.err = b.follow()
 	}
-	if b.err == nil || b.ended.Load() {
+	switch {
+	case b.err == nil || b.ended.Load():
 		f.voting.Ended(b.to.Name)
-	} else {
+	case !b.ejected.Load():
 		f.voting.Lost(b.to.Name)
 	}
 	if b.err != nil && !primary {

@@ -16,7 +16,8 @@ const poison = 0xdb
 type poisonPool struct {
 	mu  sync.Mutex
 	out map[*[]byte]struct{}
-	max int
+	// max is the largest number of buffers that were out, bytes the size of all ever.
+	max, bytes int
 }
 
 var _ mem.BufferPool = (*poisonPool)(nil)
@@ -29,6 +30,7 @@ func (p *poisonPool) Get(length int) *[]byte {
 	defer p.mu.Unlock()
 	p.out[&buffer] = struct{}{}
 	p.max = max(p.max, len(p.out))
+	p.bytes += length
 	return &buffer
 }
 

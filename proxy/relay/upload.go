@@ -61,18 +61,20 @@ func (f *Fan) receive() {
 // pacer spreads messages over the nodes at the primary's speed. It lets the client wait for
 // others for a while, and ejects them when that is over.
 type pacer struct {
-	fan     *Fan
-	started time.Time
+	fan *Fan
+	// bytes counts what was spread.
+	bytes int
 	// waited is how long each of the others has made the client wait.
 	waited []time.Duration
 }
 
 func newPacer(f *Fan) *pacer {
-	return &pacer{fan: f, started: time.Now(), waited: make([]time.Duration, len(f.branches))}
+	return &pacer{fan: f, waited: make([]time.Duration, len(f.branches))}
 }
 
 // spread sends a message, which stays the caller's, and tells whether the primary takes more.
 func (p *pacer) spread(frame *Frame) bool {
+	p.bytes += frame.Len()
 	for _, b := range p.fan.branches[1:] {
 		b.queue.put(frame.Share())
 	}
@@ -92,7 +94,7 @@ func (p *pacer) spread(frame *Frame) bool {
 func (p *pacer) wait(index int) {
 	b := p.fan.branches[index]
 	begin := time.Now()
-	patience := time.NewTimer(p.allowance(index, begin))
+	patience := time.NewTimer(p.allowance(index))
 	defer patience.Stop()
 	for b.queue.full() {
 		select {
@@ -110,9 +112,10 @@ func (p *pacer) wait(index int) {
 	p.waited[index] += time.Since(begin)
 }
 
-// allowance is how long a destination may make the client wait this time.
-func (p *pacer) allowance(index int, now time.Time) time.Duration {
+// allowance is how long a destination may make the client wait this time. In all it is what it
+// takes to carry the upload at the configured pace, and the patience.
+func (p *pacer) allowance(index int) time.Duration {
 	config := p.fan.relay.config
-	share := now.Sub(p.started) / time.Duration(config.PatienceShare)
-	return min(config.Patience, config.Patience+share-p.waited[index])
+	carrying := time.Duration(float64(p.bytes) / float64(config.Pace) * float64(time.Second))
+	return min(config.Patience, config.Patience+carrying-p.waited[index])
 }
