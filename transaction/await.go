@@ -1,8 +1,9 @@
 package transaction
 
 // awaited lists the voters that others wait for: in a round that is decided, or in which all other
-// voters that count have voted. Before the primary's first vote nobody awaits it, and never for a
-// vote around a hook: a hook may run for minutes, and the client's deadline limits it.
+// voters that count have voted, or, when the primary is gone, in a write that is open. Before the
+// primary's first vote nobody awaits it, and never for a vote around a hook: a hook may run for
+// minutes, and the client's deadline limits it.
 func (t *Transaction) awaited() []Awaited {
 	t.await = t.await[:0]
 	for i := range t.voters {
@@ -18,8 +19,11 @@ func (t *Transaction) isAwaited(slot int) bool {
 	if t.rounds.decided(v.next) {
 		return true
 	}
+	if !t.primary().open() {
+		return t.write.state == writeOpen && t.unfinished(v)
+	}
 	if slot != 0 {
-		return !v.learner && (!t.primary().open() || t.othersVoted(slot))
+		return !v.learner && t.othersVoted(slot)
 	}
 	return v.voted && t.othersVoted(slot) && !t.hookWaits()
 }

@@ -4,6 +4,7 @@ package transaction
 // have changed anything.
 func (t *Transaction) finish() bool {
 	w := &t.write
+	t.ready.Grace = nil // what was to be waited for has come meanwhile
 	if !w.valued && !w.dropped {
 		if vote, size := t.largest(); size > 0 {
 			w.valued, w.vote = true, vote

@@ -68,7 +68,7 @@ func (t *Transaction) finishTurn() bool {
 	case t.turn == turnHeld && !t.sum.Prepared:
 	case t.turn == turnAsked || !t.anyRunning() || t.tail == graceEnded:
 		t.turn = turnOver
-		t.ready.ReleaseTurn = true
+		t.ready.ReleaseTurn, t.ready.Grace = true, nil
 	case t.tail == graceNone:
 		t.tail = graceRunning
 		t.ready.Grace = t.graceFor(0, func(v *voter) bool { return v.running })

@@ -29,11 +29,11 @@ type Live struct {
 	mu sync.Mutex // guards the fields below and the state of the seats
 	tx *transaction.Transaction
 	// seats are the voters, the primary first. The slice itself never changes.
-	seats   []seat
-	turn    turn
-	grace   grace
+	seats []seat
+	turn  turn
+	grace grace
 	// watch looks for voters that others wait for too long, or is nil.
-	watch *time.Timer
+	watch   *time.Timer
 	working int // goroutines and timers of this transaction
 	// finishing is true once Finish was called; removed once the registry has forgotten it.
 	finishing, removed bool
