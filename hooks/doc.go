@@ -20,9 +20,10 @@
 //	post-receive hook   "synchronize post-receive hook"     synchronized
 //	end of the call     twenty zero bytes, not hashed       committed
 //
-// Git before 2.45 or so locks and writes each reference of a push that is not atomic on its own,
-// so update, prepared and committed repeat; newer Git does all references at once. Both agree
-// among themselves. Steps that no hook sees are voted on by the node itself, in the same phases:
+// Git before 2.50 or so locks and writes each reference of a push that is not atomic on its own,
+// so update, prepared and committed repeat; newer Git does all references at once. Old Git also
+// adds a line for HEAD when it points to a changed reference. Nodes agree with those that have the
+// same Git. Steps that no hook sees are voted on by the node itself, in the same phases:
 // the creation and removal of a repository, files that are replaced under a lock, HEAD, deletions
 // by name. These announce themselves with a vote in the phase preparing before they lock anything.
 //

@@ -140,7 +140,7 @@ func TestUpdaterCommits(t *testing.T) {
 	g, dir := setup(t)
 	first, second := commit(t, g, dir, "one"), commit(t, g, dir, "two")
 
-	u, err := g.NewUpdater(dir)
+	u, err := g.NewUpdater(t.Context(), dir)
 	require.NoError(t, err)
 	require.NoError(t, u.Prepare([]git.Update{
 		{Reference: "refs/heads/a", Old: zero, New: first},
@@ -158,7 +158,7 @@ func TestUpdaterAborts(t *testing.T) {
 	t.Parallel()
 
 	g, dir := setup(t)
-	u, err := g.NewUpdater(dir)
+	u, err := g.NewUpdater(t.Context(), dir)
 	require.NoError(t, err)
 	require.NoError(t, u.Prepare([]git.Update{
 		{Reference: "refs/heads/a", New: commit(t, g, dir, "one")},
@@ -167,7 +167,7 @@ func TestUpdaterAborts(t *testing.T) {
 	require.Empty(t, references(t, g, dir))
 	require.NoFileExists(t, filepath.Join(dir, "refs/heads/a.lock"))
 
-	unused, err := g.NewUpdater(dir)
+	unused, err := g.NewUpdater(t.Context(), dir)
 	require.NoError(t, err)
 	require.NoError(t, unused.Abort())
 }
@@ -195,7 +195,7 @@ func TestUpdaterSaysWhy(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			u, err := g.NewUpdater(dir)
+			u, err := g.NewUpdater(t.Context(), dir)
 			require.NoError(t, err)
 			err = u.Prepare([]git.Update{tc.update})
 			for other, why := range map[string]func(error) bool{

@@ -7,8 +7,7 @@ import (
 	"os/exec"
 )
 
-// Process is a Git process that is spoken with. It is never killed: closing Stdin is how it is told
-// to give up.
+// Process is a Git process that is spoken with.
 type Process struct {
 	// Stdin is the process's input. Close it once everything is said; Wait does if nobody did.
 	Stdin io.WriteCloser
@@ -20,9 +19,11 @@ type Process struct {
 	stderr  *tail
 }
 
-// Start starts a command. Its Stdin and Stdout must be nil, and Wait must be called.
-func (g *Git) Start(command Command) (*Process, error) {
-	cmd := g.build(context.Background(), command)
+// Start starts a command. Its Stdin and Stdout must be nil, and Wait must be called. The process is
+// terminated when ctx ends; for commands that change a repository ctx must be one that does not,
+// and closing Stdin is how they are told to give up.
+func (g *Git) Start(ctx context.Context, command Command) (*Process, error) {
+	cmd := g.build(ctx, command)
 	stderr := &tail{}
 	cmd.Stderr = stderr
 	if command.Stderr != nil {

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -37,9 +38,9 @@ type Updater struct {
 	ended   bool
 }
 
-// NewUpdater starts a change of the references of a repository.
-func (g *Git) NewUpdater(repository string) (*Updater, error) {
-	process, err := g.Start(Command{
+// NewUpdater starts a change of the references of a repository. The end of ctx does not end it.
+func (g *Git) NewUpdater(ctx context.Context, repository string) (*Updater, error) {
+	process, err := g.Start(context.WithoutCancel(ctx), Command{
 		Repository: repository, Args: []string{"update-ref", "--stdin", "-z"},
 	})
 	if err != nil {

@@ -1,0 +1,198 @@
+package node
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+
+	"praefect/hooks"
+	"praefect/hooks/node/disk"
+	"praefect/hooks/node/git"
+	"praefect/proxy/gitalypb"
+)
+
+// creation says how a new repository begins.
+type creation struct {
+	branch string // where HEAD points; empty leaves it to Git
+	format gitalypb.ObjectFormat
+	// seed fills the new repository, which lies in dir until it is complete. It may be nil.
+	seed func(ctx context.Context, dir string) error
+}
+
+// create makes a repository beside its place, votes on what it has become, and moves it there.
+func (n *Node) create(ctx context.Context, repo repository, c creation) error {
+	part, err := n.participate(ctx)
+	if err != nil {
+		return err
+	}
+	if err := n.checkFree(repo); err != nil {
+		return err
+	}
+
+	dir, remove, err := n.disk.Stage()
+	if err != nil {
+		return err
+	}
+	err = n.fill(ctx, dir, c)
+	if err == nil {
+		err = n.place(ctx, part, dir, repo)
+	}
+
+	return errors.Join(err, remove())
+}
+
+func (n *Node) checkFree(repo repository) error {
+	if disk.IsRepository(repo.path) {
+		return failf(codes.AlreadyExists, "repository exists already")
+	}
+	if n.disk.Nested(repo.path) {
+		return failf(codes.InvalidArgument, "repository path leads into another repository")
+	}
+
+	return nil
+}
+
+// fill makes a complete repository in an empty directory.
+func (n *Node) fill(ctx context.Context, dir string, c creation) error {
+	args := []string{"init", "--quiet", "--bare", "--template="}
+	if c.branch != "" {
+		args = append(args, "--initial-branch="+c.branch)
+	}
+	switch c.format {
+	case gitalypb.ObjectFormat_OBJECT_FORMAT_SHA256:
+		args = append(args, "--object-format=sha256")
+	case gitalypb.ObjectFormat_OBJECT_FORMAT_UNSPECIFIED, gitalypb.ObjectFormat_OBJECT_FORMAT_SHA1:
+		args = append(args, "--object-format=sha1")
+	default:
+		return failf(codes.InvalidArgument, "object format not known: %s", c.format)
+	}
+	if err := n.git.Run(ctx, git.Command{Args: append(args, dir)}); err != nil {
+		return fmt.Errorf("initialise repository: %w", err)
+	}
+
+	if c.seed != nil {
+		if err := c.seed(ctx, dir); err != nil {
+			return fmt.Errorf("seed repository: %w", err)
+		}
+	}
+
+	return n.disk.SyncTree(dir)
+}
+
+// place votes on a complete repository and moves it to its path.
+func (n *Node) place(
+	ctx context.Context, part participation, dir string, repo repository,
+) error {
+	hash, err := n.creationBallot(ctx, dir)
+	if err != nil {
+		return err
+	}
+	if err := part.Vote(ctx, hooks.Preparing, hash); err != nil {
+		return failf(codes.FailedPrecondition, "preparatory vote: %w", err)
+	}
+
+	unlock, err := n.disk.Lock(repo.relative)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := n.checkFree(repo); err != nil {
+		return err
+	}
+	if err := part.Vote(ctx, hooks.Prepared, hash); err != nil {
+		return failf(codes.FailedPrecondition, "preparatory vote: %w", err)
+	}
+	if err := n.disk.Place(dir, repo.path); err != nil {
+		return err
+	}
+	if err := part.Vote(ctx, hooks.Committed, hash); err != nil {
+		return failf(codes.FailedPrecondition, "committing vote: %w", err)
+	}
+
+	return nil
+}
+
+// creationBallot is what nodes must agree on when a repository is created. New Git can list HEAD
+// among the references; old Git is helped to the same bytes.
+func (n *Node) creationBallot(ctx context.Context, dir string) (hooks.Hash, error) {
+	config, err := n.git.Output(ctx, git.Command{
+		Repository: dir, Args: []string{"config", "--list", "--file", dir + "/config"},
+	})
+	if err != nil {
+		return hooks.Hash{}, fmt.Errorf("list configuration: %w", err)
+	}
+
+	references, err := n.git.Output(ctx, git.Command{
+		Repository: dir,
+		Args:       []string{"for-each-ref", "--format=%(refname) %(objectname) %(symref)"},
+	})
+	if err != nil {
+		return hooks.Hash{}, fmt.Errorf("list references: %w", err)
+	}
+
+	head, err := n.head(ctx, dir)
+	if err != nil {
+		return hooks.Hash{}, err
+	}
+	if head.object != "" {
+		line := fmt.Sprintf("HEAD %s %s\n", head.object, head.target)
+		references = append([]byte(line), references...)
+	}
+
+	return hooks.Creation(config, references), nil
+}
+
+// head is what HEAD says.
+type head struct {
+	target string // the reference that it points to; empty when it points to an object
+	object string // the object that it resolves to; empty when there is none
+}
+
+func (n *Node) head(ctx context.Context, dir string) (head, error) {
+	target, err := n.optional(ctx, dir, "symbolic-ref", "--quiet", "HEAD")
+	if err != nil {
+		return head{}, fmt.Errorf("read HEAD: %w", err)
+	}
+	object, err := n.optional(ctx, dir, "rev-parse", "--quiet", "--verify", "HEAD")
+	if err != nil {
+		return head{}, fmt.Errorf("resolve HEAD: %w", err)
+	}
+
+	return head{target: target, object: object}, nil
+}
+
+// optional returns the line that a command writes, or nothing if it says with its exit code 1 that
+// there is nothing.
+func (n *Node) optional(ctx context.Context, dir string, args ...string) (string, error) {
+	output, err := n.git.Output(ctx, git.Command{Repository: dir, Args: args})
+	var failed *git.Error
+	if errors.As(err, &failed) && failed.Code == 1 {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+
+	return string(bytes.TrimSuffix(output, []byte("\n"))), nil
+}
+
+// checkBranch checks the name of a branch that a caller wants HEAD to point to.
+func (n *Node) checkBranch(ctx context.Context, branch string) error {
+	if branch == "" {
+		return nil
+	}
+	if strings.HasPrefix(branch, "-") {
+		return failf(codes.InvalidArgument, "invalid branch name: %q", branch)
+	}
+	err := n.git.Run(ctx, git.Command{Args: []string{"check-ref-format", "refs/heads/" + branch}})
+	var failed *git.Error
+	if errors.As(err, &failed) {
+		return failf(codes.InvalidArgument, "invalid branch name: %q", branch)
+	}
+
+	return err
+}
