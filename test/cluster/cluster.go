@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"praefect/coordinator/postgres/pgserver"
 )
 
 // stopWait is how long Close lets the proxy end in order before it is killed.
@@ -21,8 +23,9 @@ type Cluster struct {
 	owned  bool
 	nodes  []*Node
 	proxy  *Proxy
-	// gateway is nil until the proxy serves.
+	// gateway is nil until the proxy serves, server when the database is not ours.
 	gateway *gateway
+	server  *pgserver.Server
 }
 
 // Start starts PostgreSQL (unless Config names a database), migrates, starts the nodes and then the
@@ -79,6 +82,14 @@ func (c *Cluster) prepare(ctx context.Context) error {
 	}
 	if err := os.MkdirAll(filepath.Join(c.dir, "log"), 0o755); err != nil {
 		return fmt.Errorf("create log directory: %w", err)
+	}
+
+	if c.config.Database == (Database{}) {
+		server, err := startDatabase(ctx, c.config)
+		if err != nil {
+			return err
+		}
+		c.server, c.config.Database = server, DatabaseOn(server, databaseName)
 	}
 
 	for _, storage := range c.config.Storages {
@@ -148,6 +159,9 @@ func (c *Cluster) Close() error {
 		if node.process != nil {
 			errs = append(errs, node.process.Kill())
 		}
+	}
+	if c.server != nil {
+		errs = append(errs, c.server.Stop())
 	}
 	if c.owned {
 		errs = append(errs, os.RemoveAll(c.dir))

@@ -1,7 +1,6 @@
 package cluster
 
 import (
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,27 +12,6 @@ type Programs struct {
 	Praefect string
 	// Node is cmd/praefect-node, Hooks is cmd/praefect-hooks.
 	Node, Hooks string
-}
-
-// Database says where PostgreSQL listens.
-type Database struct {
-	// Host is a name, an address, or the directory of a unix socket.
-	Host     string
-	Port     int
-	User     string
-	Password string
-	Name     string
-}
-
-// DSN returns the connection string.
-func (d Database) DSN() string {
-	dsn := fmt.Sprintf("host=%s port=%d user=%s dbname=%s sslmode=disable",
-		d.Host, d.Port, d.User, d.Name)
-	if d.Password != "" {
-		dsn += " password=" + d.Password
-	}
-
-	return dsn
 }
 
 // Config describes a cluster. The zero value of every field but Programs has a default.
@@ -50,6 +28,9 @@ type Config struct {
 	Token string
 	// Database is an empty database to use. Default: a private PostgreSQL server.
 	Database Database
+	// Durable makes nodes and the private PostgreSQL wait for the disk. Without it a crash of the
+	// machine, not of a process, may lose data, and everything is faster.
+	Durable bool
 	// Hooks replaces Programs.Hooks on single nodes, by storage.
 	Hooks map[string]string
 	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).

@@ -18,6 +18,7 @@ type Node struct {
 	hooks   string
 	token   string
 	log     string
+	sync    bool
 	process *Process
 }
 
@@ -44,22 +45,22 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 		program: config.Programs.Node,
 		hooks:   hooks,
 		token:   config.Token,
+		sync:    config.Durable,
 		log:     filepath.Join(dir, "log", storage+".log"),
 	}, nil
 }
 
 // Start starts the node's program and waits until it serves.
 func (n *Node) Start(ctx context.Context) error {
+	args := []string{
+		"-listen", n.Address, "-storage", n.Storage, "-path", n.Disk, "-hooks", n.hooks,
+	}
+	if !n.sync {
+		args = append(args, "-no-sync")
+	}
+
 	process, err := Spawn(Command{
-		Path: n.program,
-		Args: []string{
-			"-listen", n.Address,
-			"-storage", n.Storage,
-			"-path", n.Disk,
-			"-hooks", n.hooks,
-			"-token", n.token,
-		},
-		Log: n.log,
+		Path: n.program, Args: args, Env: []string{"PRAEFECT_NODE_TOKEN=" + n.token}, Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Storage, err)
