@@ -131,6 +131,7 @@ func (r *rig) startProxy(
 ) (*endpoint, error) {
 	started, err := cluster.Start(ctx, cluster.Config{
 		Programs: programs, VirtualStorage: realStorage, Token: token, Extra: extra,
+		Durable: true,
 	})
 	if err != nil {
 		return nil, err
