@@ -90,6 +90,8 @@ type Replica struct {
 	// Joining marks a replica whose repair is about to end: it is outdated still, but writes
 	// are sent to it already, so that none of them leaves it behind again.
 	Joining bool
+	// Repairing marks a replica that a repair may be writing to right now.
+	Repairing bool
 }
 
 // Repository is a consistent snapshot of the metadata of one repository.

@@ -14,6 +14,7 @@ type Store interface {
 	Recorder
 	Creator
 	Remover
+	Repairer
 }
 
 // Reader reads metadata.
@@ -137,7 +138,69 @@ type Remover interface {
 	// returns [ErrRepositoryNotFound] if there is nothing to delete. Workers leave the replicas
 	// alone for the grace, so that the caller may remove them itself.
 	Delete(ctx context.Context, id RepositoryID, grace time.Duration) (Repository, error)
+	// ClaimRemovals returns deleting repositories that nobody is working on, and turns creations
+	// that expired into such. They are left to the caller for the given time.
+	ClaimRemovals(ctx context.Context, limit int, ttl time.Duration) ([]Repository, error)
 	// Removed forgets replicas of a deleting repository that are on no disk any more, and the
-	// repository with the last of them.
+	// repository with the last of them. Replicas that a repair may be writing to are kept.
 	Removed(ctx context.Context, id RepositoryID, storages []Storage) error
+}
+
+// Repairer keeps what repairs need. A replica is due for repair when it is assigned and outdated; a
+// claim gives one worker the right to repair it. All methods but the first return [ErrSuperseded]
+// when the claim has ended, was taken over, or the repository is not ready any more.
+type Repairer interface {
+	// ClaimRepairs claims replicas that are due, for each target at most its limit: pools before
+	// other repositories, then those with the fewest good copies, then the longest due.
+	ClaimRepairs(ctx context.Context, request RepairRequest) ([]RepairClaim, error)
+	// RenewRepair moves the end of the claim to the given time from now.
+	RenewRepair(ctx context.Context, claim RepairClaim, ttl time.Duration) error
+	// JoinRepair lets writes be sent to the replica from now on.
+	JoinRepair(ctx context.Context, claim RepairClaim) error
+	// EmptyReplica notes that nothing is known to be in the replica any more. It also returns
+	// [ErrSuperseded] when the replica is current, so that no acknowledged write can be lost.
+	EmptyReplica(ctx context.Context, claim RepairClaim) error
+	// FinishRepair gives the claim back and raises the replica to a generation, never lowering
+	// it. If the replica is current then, its failures are forgotten; otherwise it is due again
+	// at once.
+	FinishRepair(ctx context.Context, claim RepairClaim, copied Generation) error
+	// PostponeRepair gives the claim back for a while. A failure is counted and remembered.
+	PostponeRepair(ctx context.Context, claim RepairClaim, postponement Postponement) error
+}
+
+// ClaimID tells one round of claims from every other.
+type ClaimID int64
+
+// RepairTarget is a storage that may be repaired.
+type RepairTarget struct {
+	VirtualStorage VirtualStorage
+	Storage        Storage
+	// Limit is how many replicas there may be claimed.
+	Limit int
+}
+
+// RepairRequest asks for replicas to repair.
+type RepairRequest struct {
+	Claim   ClaimID
+	Targets []RepairTarget
+	TTL     time.Duration
+}
+
+// RepairClaim is the right to repair one replica.
+type RepairClaim struct {
+	ID         ClaimID
+	Repository RepositoryID
+	Key        Key
+	Storage    Storage
+	// Failures counts the attempts since the replica was last current.
+	Failures int
+	// Overdue is how long the repair has been due.
+	Overdue time.Duration
+}
+
+// Postponement says when and why a repair is tried again.
+type Postponement struct {
+	Delay time.Duration
+	// Failure is empty if the repair could not even begin.
+	Failure string
 }

@@ -1,0 +1,160 @@
+package memory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"praefect/coordinator"
+)
+
+// Record implements [coordinator.Recorder].
+func (s *Store) Record(
+	ctx context.Context, outcome coordinator.WriteOutcome,
+) (coordinator.Recorded, error) {
+	if err := alive(ctx); err != nil {
+		return coordinator.Recorded{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.repositories[outcome.Repository]
+	switch {
+	case !ok || found.State == coordinator.StateDeleting:
+		return coordinator.Recorded{}, coordinator.ErrSuperseded
+	case found.lastWrite == outcome.Write && found.Generation == outcome.Base+1:
+		return found.result(true), nil
+	case found.Epoch != outcome.Epoch || found.Generation != outcome.Base ||
+		!found.keepsPrimary(outcome):
+		return coordinator.Recorded{}, coordinator.ErrSuperseded
+	}
+	return found.record(outcome), nil
+}
+
+// keepsPrimary says whether the primary that a record leaves behind is raised by it.
+func (r *repository) keepsPrimary(outcome coordinator.WriteOutcome) bool {
+	primary := r.Primary
+	if outcome.Primary != "" {
+		primary = outcome.Primary
+	}
+	replica, ok := r.replicas[primary]
+	return ok && replica.generation == outcome.Base && slices.Contains(outcome.Raise, primary)
+}
+
+func (r *repository) record(outcome coordinator.WriteOutcome) coordinator.Recorded {
+	r.Generation = outcome.Base + 1
+	r.lastWrite = outcome.Write
+	if outcome.Primary != "" {
+		r.Primary = outcome.Primary
+		r.Epoch++
+	}
+	if outcome.Verify && r.verifyAt.IsZero() {
+		r.verifyAt = time.Now()
+	}
+	shrunk := false
+	for storage, replica := range r.replicas {
+		switch {
+		case replica.generation != outcome.Base:
+			r.due(replica, 0)
+		case slices.Contains(outcome.Raise, storage):
+			replica.generation = r.Generation
+			replica.forget()
+		default:
+			shrunk = true
+			r.due(replica, outcome.Delays[storage])
+		}
+	}
+	return r.result(shrunk)
+}
+
+// result describes what a record left behind.
+func (r *repository) result(shrunk bool) coordinator.Recorded {
+	recorded := coordinator.Recorded{Generation: r.Generation, Epoch: r.Epoch, Shrunk: shrunk}
+	for _, replica := range r.replicas {
+		recorded.RepairDue = recorded.RepairDue || !replica.dueAt.IsZero()
+	}
+	return recorded
+}
+
+// Confirm implements [coordinator.Recorder].
+func (s *Store) Confirm(ctx context.Context, late coordinator.LateConfirmation) (bool, error) {
+	if err := alive(ctx); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.repositories[late.Repository]
+	if !ok || found.State != coordinator.StateReady ||
+		found.Epoch != late.Epoch || found.Generation != late.Generation {
+		return false, nil
+	}
+	replica, ok := found.replicas[late.Storage]
+	if !ok || replica.generation != late.Generation-1 || replica.claim != 0 ||
+		replica.failures > 0 {
+		return false, nil
+	}
+	replica.generation = late.Generation
+	replica.forget()
+	return true, nil
+}
+
+// HastenRepair implements [coordinator.Recorder].
+func (s *Store) HastenRepair(
+	ctx context.Context, id coordinator.RepositoryID,
+	delays map[coordinator.Storage]time.Duration,
+) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.repositories[id]
+	if !ok {
+		return nil
+	}
+	for storage, delay := range delays {
+		replica, ok := found.replicas[storage]
+		if !ok || replica.dueAt.IsZero() || replica.claim != 0 || replica.failures > 0 {
+			continue
+		}
+		replica.dueAt = time.Now().Add(delay)
+	}
+	return nil
+}
+
+// ScheduleVerification implements [coordinator.Recorder].
+func (s *Store) ScheduleVerification(ctx context.Context, id coordinator.RepositoryID) error {
+	if err := alive(ctx); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.repositories[id]
+	if !ok {
+		return coordinator.ErrRepositoryNotFound
+	}
+	if found.verifyAt.IsZero() {
+		found.verifyAt = time.Now()
+	}
+	return nil
+}
+
+// Elect implements [coordinator.Recorder].
+func (s *Store) Elect(
+	ctx context.Context, election coordinator.Election,
+) (coordinator.Repository, error) {
+	if err := alive(ctx); err != nil {
+		return coordinator.Repository{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.repositories[election.Repository]
+	if !ok || found.State != coordinator.StateReady {
+		return coordinator.Repository{}, coordinator.ErrRepositoryNotFound
+	}
+	replica, ok := found.replicas[election.Candidate]
+	if ok && replica.generation == found.Generation && found.Epoch == election.Epoch {
+		found.Primary = election.Candidate
+		found.Epoch++
+	}
+	return found.snapshot(), nil
+}

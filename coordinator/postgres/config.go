@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"database/sql"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+const (
+	// defaultMaxConnections: a statement takes about a millisecond, so twenty connections carry
+	// more than the database does.
+	defaultMaxConnections = 20
+	// defaultStatementTimeout is far above what any statement takes unless something is wrong.
+	defaultStatementTimeout = 5 * time.Second
+	// defaultConnectTimeout leaves time for a second host within the bound of an operation.
+	defaultConnectTimeout = 3 * time.Second
+	// idleBeforePing saves a round trip on connections in use; one that broke unnoticed costs a
+	// repeated statement.
+	idleBeforePing = time.Minute
+)
+
+// Config says how to reach the database. Empty strings and zero mean the defaults of libpq,
+// including its environment variables.
+type Config struct {
+	// Host and Port may list several, separated by commas; the first that accepts writes is used.
+	// Each host that is an absolute path is the directory of a Unix socket.
+	Host, Port string
+	User       string
+	Password   string
+	DBName     string
+	// SSLMode is one of disable, allow, prefer, require, verify-ca, verify-full.
+	SSLMode string
+	// SSLCert and SSLKey are the client's; SSLRootCert is the authority of the server's. All are
+	// names of files.
+	SSLCert, SSLKey, SSLRootCert string
+
+	// MaxConnections bounds the pool. Default 20.
+	MaxConnections int
+	// StatementTimeout bounds each operation, the wait for a connection included. Default 5 s.
+	StatementTimeout time.Duration
+	// Tracer, if not nil, sees every statement.
+	Tracer pgx.QueryTracer
+}
+
+func (c Config) withDefaults() Config {
+	if c.MaxConnections == 0 {
+		c.MaxConnections = defaultMaxConnections
+	}
+	if c.StatementTimeout == 0 {
+		c.StatementTimeout = defaultStatementTimeout
+	}
+	return c
+}
+
+// dsn puts the parameters in the form of libpq. Nothing in it becomes a run-time parameter of the
+// session, because PgBouncer would refuse it.
+func (c Config) dsn() string {
+	parameters := []struct{ name, value string }{
+		{"host", c.Host},
+		{"port", c.Port},
+		{"user", c.User},
+		{"password", c.Password},
+		{"dbname", c.DBName},
+		{"sslmode", c.SSLMode},
+		{"sslcert", c.SSLCert},
+		{"sslkey", c.SSLKey},
+		{"sslrootcert", c.SSLRootCert},
+		{"target_session_attrs", "read-write"},
+		{"connect_timeout", strconv.Itoa(int(defaultConnectTimeout.Seconds()))},
+	}
+	var dsn []string
+	for _, parameter := range parameters {
+		if parameter.value != "" {
+			dsn = append(dsn, parameter.name+"="+quote(parameter.value))
+		}
+	}
+	return strings.Join(dsn, " ")
+}
+
+// quote makes any text a value of a connection string.
+func quote(value string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value) + "'"
+}
+
+// pool returns the configuration of the connection pool.
+func (c Config) pool() (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(c.dsn())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	c.adapt(config.ConnConfig)
+	config.MaxConns = int32(c.withDefaults().MaxConnections)
+	config.ShouldPing = ping
+	return config, nil
+}
+
+// adapt makes connections safe behind a pooler by transactions: "exec" prepares nothing.
+func (c Config) adapt(config *pgx.ConnConfig) {
+	config.DefaultQueryExecMode = pgx.QueryExecModeExec
+	config.StatementCacheCapacity = 0
+	config.DescriptionCacheCapacity = 0
+	config.Tracer = c.Tracer
+}
+
+// OpenDB returns a handle for tools that need database/sql, such as migrations. The caller closes
+// it.
+func (c Config) OpenDB() (*sql.DB, error) {
+	config, err := pgx.ParseConfig(c.dsn())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	c.adapt(config)
+	return stdlib.OpenDB(*config), nil
+}

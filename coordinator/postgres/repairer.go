@@ -1,0 +1,81 @@
+package postgres
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"praefect/coordinator"
+)
+
+// ClaimRepairs implements [coordinator.Repairer].
+func (s *Store) ClaimRepairs(
+	ctx context.Context, request coordinator.RepairRequest,
+) ([]coordinator.RepairClaim, error) {
+	var (
+		virtualStorages, storages []string
+		limits                    []int32
+	)
+	for _, target := range request.Targets {
+		virtualStorages = append(virtualStorages, string(target.VirtualStorage))
+		storages = append(storages, string(target.Storage))
+		limits = append(limits, int32(target.Limit))
+	}
+	return query(ctx, s, claimRepairsSQL, arguments{
+		"claim": int64(request.Claim), "ttl": milliseconds(request.TTL),
+		"virtual_storages": virtualStorages, "storages": storages, "limits": limits,
+	}, func(row pgx.CollectableRow) (coordinator.RepairClaim, error) {
+		claim := coordinator.RepairClaim{ID: request.Claim}
+		var overdue int64
+		err := row.Scan(&claim.Repository, &claim.Key.VirtualStorage, &claim.Key.RelativePath,
+			&claim.Storage, &claim.Failures, &overdue)
+		claim.Overdue = time.Duration(overdue) * time.Millisecond
+		return claim, err
+	})
+}
+
+// RenewRepair implements [coordinator.Repairer].
+func (s *Store) RenewRepair(
+	ctx context.Context, claim coordinator.RepairClaim, ttl time.Duration,
+) error {
+	return s.claimed(ctx, renewRepairSQL, claim, arguments{"ttl": milliseconds(ttl)})
+}
+
+// JoinRepair implements [coordinator.Repairer].
+func (s *Store) JoinRepair(ctx context.Context, claim coordinator.RepairClaim) error {
+	return s.claimed(ctx, joinRepairSQL, claim, nil)
+}
+
+// EmptyReplica implements [coordinator.Repairer].
+func (s *Store) EmptyReplica(ctx context.Context, claim coordinator.RepairClaim) error {
+	return s.claimed(ctx, emptyReplicaSQL, claim, nil)
+}
+
+// FinishRepair implements [coordinator.Repairer].
+func (s *Store) FinishRepair(
+	ctx context.Context, claim coordinator.RepairClaim, copied coordinator.Generation,
+) error {
+	return s.claimed(ctx, finishRepairSQL, claim, arguments{"copied": int64(copied)})
+}
+
+// PostponeRepair implements [coordinator.Repairer].
+func (s *Store) PostponeRepair(
+	ctx context.Context, claim coordinator.RepairClaim, postponement coordinator.Postponement,
+) error {
+	return s.claimed(ctx, postponeRepairSQL, claim, arguments{
+		"delay": milliseconds(postponement.Delay), "failure": postponement.Failure,
+	})
+}
+
+// claimed runs a statement that changes a replica as long as the claim on it holds.
+func (s *Store) claimed(
+	ctx context.Context, statement string, claim coordinator.RepairClaim, more arguments,
+) error {
+	parameters := arguments{
+		"id": int64(claim.Repository), "storage": string(claim.Storage), "claim": int64(claim.ID),
+	}
+	maps.Copy(parameters, more)
+	return s.changed(ctx, statement, parameters, coordinator.ErrSuperseded)
+}

@@ -1,0 +1,20 @@
+-- Takes a replica back in that confirmed a write after its record, unless anything has happened
+-- to the repository or to the replica since.
+WITH repository AS (
+    SELECT r.id
+      FROM praefect.repositories AS r
+     WHERE r.id = @id
+       AND r.state = 'ready'
+       AND r.epoch = @epoch
+       AND r.generation = @generation
+       FOR NO KEY UPDATE
+)
+UPDATE praefect.replicas AS p
+   SET generation = @generation, repair_due_at = NULL, last_error = '', joining = false
+  FROM repository AS r
+ WHERE p.repository_id = r.id
+   AND p.storage = @storage
+   AND p.generation = @generation - 1
+   AND p.claim_id = 0
+   AND p.failures = 0
+RETURNING p.repository_id

@@ -1,0 +1,26 @@
+-- Ends a repair: the replica is raised to what was copied and never lowered.
+WITH repository AS (
+    SELECT r.id, r.generation
+      FROM praefect.repositories AS r
+     WHERE r.id = @id
+       AND r.state = 'ready'
+       AND r.generation >= @copied
+       FOR NO KEY UPDATE
+)
+UPDATE praefect.replicas AS p
+   SET generation    = greatest(p.generation, @copied),
+       repair_due_at = CASE WHEN greatest(p.generation, @copied) = r.generation THEN NULL
+                            ELSE now() END,
+       failures      = CASE WHEN greatest(p.generation, @copied) = r.generation THEN 0
+                            ELSE p.failures END,
+       last_error    = CASE WHEN greatest(p.generation, @copied) = r.generation THEN ''
+                            ELSE p.last_error END,
+       joining       = false,
+       claim_id      = 0,
+       claim_ends_at = NULL
+  FROM repository AS r
+ WHERE p.repository_id = r.id
+   AND p.storage = @storage
+   AND p.claim_id = @claim
+   AND p.claim_ends_at > now()
+RETURNING p.repository_id

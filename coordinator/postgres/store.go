@@ -1,0 +1,123 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/zap"
+
+	"praefect/coordinator"
+)
+
+// serverVersionMin is PostgreSQL 11 as the server reports it.
+const serverVersionMin = 110000
+
+// Store implements [coordinator.Store]. Safe for concurrent use.
+type Store struct {
+	pool    *pgxpool.Pool
+	timeout time.Duration
+	log     *zap.Logger
+}
+
+// Open makes a store. It does not connect; [Store.Ping] does. Errors match [ErrInvalidConfig].
+func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
+	parameters, err := config.pool()
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, parameters)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	return &Store{pool: pool, timeout: config.withDefaults().StatementTimeout, log: log}, nil
+}
+
+// Close gives up all connections and waits for the statements under way.
+func (s *Store) Close() { s.pool.Close() }
+
+// Ping checks that the database can be reached and written to, and that its server is not older
+// than version 11, which is [ErrServerTooOld].
+func (s *Store) Ping(ctx context.Context) error {
+	var version int
+	if err := s.pool.QueryRow(ctx, "SHOW server_version_num").Scan(&version); err != nil {
+		return fmt.Errorf("send ping: %w", err)
+	}
+	if version < serverVersionMin {
+		return fmt.Errorf("%w: %d", ErrServerTooOld, version)
+	}
+	return nil
+}
+
+// ping tests a connection only after it was idle for long.
+func ping(_ context.Context, parameters pgxpool.ShouldPingParams) bool {
+	return parameters.IdleDuration > idleBeforePing
+}
+
+// arguments are the named parameters of a statement.
+type arguments = pgx.StrictNamedArgs
+
+// query runs a statement and collects its rows, bounded in time, once more if it surely was not
+// executed. All statements of the package go through here.
+func query[T any](
+	ctx context.Context, s *Store, statement string, parameters arguments,
+	collect func(pgx.CollectableRow) (T, error),
+) ([]T, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	rows, err := collectRows(ctx, s, statement, parameters, collect)
+	if err != nil && stale(err) {
+		s.log.Warn("connections to the database are given up", zap.Error(err))
+		s.pool.Reset()
+	}
+	if err != nil && repeatable(err) {
+		rows, err = collectRows(ctx, s, statement, parameters, collect)
+	}
+	return rows, translate(err)
+}
+
+func collectRows[T any](
+	ctx context.Context, s *Store, statement string, parameters arguments,
+	collect func(pgx.CollectableRow) (T, error),
+) ([]T, error) {
+	rows, err := s.pool.Query(ctx, statement, parameters)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, collect)
+}
+
+// queryOne returns the only row of a statement, or [pgx.ErrNoRows].
+func queryOne[T any](
+	ctx context.Context, s *Store, statement string, parameters arguments,
+	collect func(pgx.CollectableRow) (T, error),
+) (T, error) {
+	rows, err := query(ctx, s, statement, parameters, collect)
+	if err != nil || len(rows) == 0 {
+		var zero T
+		return zero, errors.Join(err, noRows(err))
+	}
+	return rows[0], nil
+}
+
+func noRows(err error) error {
+	if err == nil {
+		return pgx.ErrNoRows
+	}
+	return nil
+}
+
+// milliseconds is how durations are passed: intervals as text would depend on settings.
+func milliseconds(duration time.Duration) int64 { return duration.Milliseconds() }
+
+// names passes storages as an array of text.
+func names(storages []coordinator.Storage) []string {
+	list := make([]string, 0, len(storages))
+	for _, storage := range storages {
+		list = append(list, string(storage))
+	}
+	return list
+}
