@@ -37,6 +37,8 @@ type Config struct {
 	GracefulStop time.Duration
 	// Log is the log of the gateway, which runs in this process (default: none).
 	Log *zap.Logger
+	// LogLevel is the proxy's (default "info"); at "debug" it logs every vote.
+	LogLevel string
 	// Extra is appended to the proxy's configuration file.
 	Extra string
 }
@@ -52,6 +54,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Token == "" {
 		c.Token = "secret"
+	}
+	if c.LogLevel == "" {
+		c.LogLevel = "info"
 	}
 	if c.GracefulStop == 0 {
 		c.GracefulStop = defaultGracefulStop

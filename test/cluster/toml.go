@@ -20,7 +20,7 @@ func configuration(config Config, listen listeners, nodes []*Node) string {
 	line("socket_path = %q", listen.socket)
 	line("prometheus_listen_addr = %q", listen.metrics)
 	line("graceful_stop_timeout = %q", config.GracefulStop.String())
-	line("[logging]\nformat = \"json\"\nlevel = \"info\"")
+	line("[logging]\nformat = \"json\"\nlevel = %q", config.LogLevel)
 	line("[auth]\ntoken = %q", config.Token)
 
 	database := config.Database

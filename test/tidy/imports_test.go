@@ -44,7 +44,7 @@ func layers() []layer {
 		{
 			folder: "coordinator", own: []string{"transaction$", "coordinator$"},
 			foreign: slices.Concat(noWire, noSQL),
-			why:     "it decides and knows neither wire nor SQL; sub-packages do not import each other",
+			why:     "it decides, without wire and SQL; sub-packages do not import each other",
 		},
 		{
 			folder: "coordinator/postgres",
@@ -73,7 +73,7 @@ func layers() []layer {
 			why: "Git starts it several times a push: without other modules it starts at once",
 		},
 		{
-			folder: "cmd/praefect-demo", own: []string{"test/cluster", "proxy"},
+			folder: "cmd/praefect-demo", own: []string{"test/cluster", "proxy", "coordinator"},
 			why: "the demo is an end-to-end test that talks: it shares the harness of processes",
 		},
 		{

@@ -1,14 +1,17 @@
 package configfile
 
 import (
-	"fmt"
 	"maps"
-	"strings"
+	"strconv"
 	"time"
 
 	"praefect/cmd/internal/logging"
 	"praefect/coordinator"
+	"praefect/coordinator/postgres"
+	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
+	"praefect/proxy/relay"
+	"praefect/transaction/registry"
 )
 
 // Config returns the logger's configuration.
@@ -63,34 +66,58 @@ func (v *VirtualStorage) cluster() coordinator.Cluster {
 	}
 }
 
-// DSN returns the connection string of the database in libpq's key=value form. Keys that the file
-// leaves out are left out, so that libpq's defaults and environment variables apply to them.
-func (d Database) DSN() string {
-	var port string
+// Config returns how PostgreSQL is reached.
+func (d *Database) Config() postgres.Config {
+	config := postgres.Config{
+		Host: d.Host, User: d.User, Password: d.Password, DBName: d.DBName,
+		SSLMode: d.SSLMode, SSLCert: d.SSLCert, SSLKey: d.SSLKey, SSLRootCert: d.SSLRootCert,
+	}
 	if d.Port != 0 {
-		port = fmt.Sprint(d.Port)
+		config.Port = strconv.Itoa(d.Port)
 	}
 
-	var pairs []string
-	for _, pair := range [][2]string{
-		{"host", d.Host},
-		{"port", port},
-		{"user", d.User},
-		{"password", d.Password},
-		{"dbname", d.DBName},
-		{"sslmode", d.SSLMode},
-		{"sslcert", d.SSLCert},
-		{"sslkey", d.SSLKey},
-		{"sslrootcert", d.SSLRootCert},
-	} {
-		if pair[1] != "" {
-			pairs = append(pairs, pair[0]+"='"+escape(pair[1])+"'")
-		}
-	}
-
-	return strings.Join(pairs, " ")
+	return config
 }
 
-func escape(value string) string {
-	return strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(value)
+// Config returns whom the server lets in.
+func (a *Auth) Config() auth.Config {
+	return auth.Config{Token: a.Secret(), Transitioning: a.Transitioning}
+}
+
+// Registry returns the times of voting.
+func (t *Transactions) Registry() registry.Config {
+	return registry.Config{
+		TurnWait:       time.Duration(t.TurnWait),
+		TurnWaitLocked: time.Duration(t.TurnWaitLocked),
+		VoteTimeout:    time.Duration(t.VoteTimeout),
+		GraceMin:       time.Duration(t.GraceMin),
+		GraceMax:       time.Duration(t.GraceMax),
+	}.WithDefaults()
+}
+
+// Coordinator returns what of the times concerns the order of writes.
+func (t *Transactions) Coordinator() coordinator.Config {
+	return coordinator.Config{
+		TurnWait: time.Duration(t.TurnWait),
+		Drain:    t.drain() + drainMargin,
+	}.WithDefaults()
+}
+
+// Relay returns the bounds of carrying messages.
+func (t *Transactions) Relay() relay.Config {
+	config := relay.DefaultConfig()
+	config.Drain = t.drain()
+
+	return config
+}
+
+// drainMargin is how much later than the relay gives up on a node its replica may be repaired.
+const drainMargin = 5 * time.Second
+
+func (t *Transactions) drain() time.Duration {
+	if t.DrainTimeout == 0 {
+		return relay.DefaultConfig().Drain
+	}
+
+	return time.Duration(t.DrainTimeout)
 }

@@ -88,18 +88,18 @@ type Node struct {
 	Token   string `toml:"token"`
 }
 
-// Transactions (ours) holds the times of voting.
+// Transactions (ours) holds the times of voting. Zero means the default.
 type Transactions struct {
-	// TurnWait is how long a write waits for the writes before it on the same repository,
-	// TurnWaitLocked how long one waits that holds locks on the nodes meanwhile.
+	// TurnWait (10 s) is how long a write waits for those before it on the same repository,
+	// TurnWaitLocked (2 s) how long one waits that holds locks on the nodes meanwhile.
 	TurnWait       Duration `toml:"turn_wait"`
 	TurnWaitLocked Duration `toml:"turn_wait_locked"`
-	// VoteTimeout is how long others wait for a node's vote before it is left out.
+	// VoteTimeout (30 s) is how long others wait for a node's vote before it is left out.
 	VoteTimeout Duration `toml:"vote_timeout"`
-	// GraceMin and GraceMax bound how long a write that enough nodes have confirmed waits for
-	// the others.
+	// GraceMin (50 ms) and GraceMax (500 ms) bound how long a write that enough nodes have
+	// confirmed waits for the others.
 	GraceMin Duration `toml:"grace_min"`
 	GraceMax Duration `toml:"grace_max"`
-	// DrainTimeout is how long slow nodes may take after the client was answered.
+	// DrainTimeout (30 s) is how long slow nodes may take after the client was answered.
 	DrainTimeout Duration `toml:"drain_timeout"`
 }

@@ -8,11 +8,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
 	"praefect/cmd/internal/configfile"
 	"praefect/coordinator"
+	"praefect/coordinator/postgres"
+	"praefect/proxy/auth"
+	"praefect/proxy/relay"
+	"praefect/transaction/registry"
 )
 
 func write(t *testing.T, content string) string {
@@ -163,23 +166,35 @@ func TestTokenFile(t *testing.T) {
 	require.ErrorContains(t, loaded.Validate(), "token and token_file are mutually exclusive")
 }
 
-func TestDSN(t *testing.T) {
+func TestConversion(t *testing.T) {
 	t.Parallel()
 
 	loaded, err := configfile.Load("testdata/full.toml")
 	require.NoError(t, err)
+	require.Equal(t, postgres.Config{
+		Host: "db.internal", Port: "5433", User: "praefect", Password: `it's \ here`,
+		DBName: "praefect_production", SSLMode: "require",
+		SSLCert: "/cert", SSLKey: "/key", SSLRootCert: "/ca",
+	}, loaded.Database.Config())
+	require.Equal(t, auth.Config{Token: "abc", Transitioning: true}, loaded.Auth.Config())
 
-	database := loaded.Database
-	database.SSLMode = "disable"
-	database.SSLCert, database.SSLKey, database.SSLRootCert = "", "", ""
-	parsed, err := pgx.ParseConfig(database.DSN())
+	require.Equal(t, registry.Config{}.WithDefaults(), loaded.Transactions.Registry())
+	require.Equal(t, coordinator.Config{}.WithDefaults(), loaded.Transactions.Coordinator())
+	require.Equal(t, relay.DefaultConfig(), loaded.Transactions.Relay())
+
+	loaded, err = configfile.Load(write(t, `
+[transactions]
+turn_wait = "1s"
+vote_timeout = "2s"
+grace_max = "3s"
+drain_timeout = "4s"
+`))
 	require.NoError(t, err)
-	require.Equal(t, "db.internal", parsed.Host)
-	require.Equal(t, uint16(5433), parsed.Port)
-	require.Equal(t, "praefect", parsed.User)
-	require.Equal(t, `it's \ here`, parsed.Password)
-	require.Equal(t, "praefect_production", parsed.Database)
-	require.Nil(t, parsed.TLSConfig)
-
-	require.Empty(t, configfile.Database{}.DSN())
+	voting := loaded.Transactions.Registry()
+	require.Equal(t, time.Second, voting.TurnWait)
+	require.Equal(t, 2*time.Second, voting.VoteTimeout)
+	require.Equal(t, 3*time.Second, voting.GraceMax)
+	require.Equal(t, time.Second, loaded.Transactions.Coordinator().TurnWait)
+	require.Equal(t, 9*time.Second, loaded.Transactions.Coordinator().Drain)
+	require.Equal(t, 4*time.Second, loaded.Transactions.Relay().Drain)
 }

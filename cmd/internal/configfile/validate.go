@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/hashicorp/go-multierror"
+
+	"praefect/proxy/backend"
 )
 
 // findings collects what is wrong, each with the key that must be changed.
@@ -50,6 +52,8 @@ func (f *File) Validate() error {
 	}
 	f.Auth.validate(&found)
 	found.add("yamux", f.Multiplexing().Validate())
+	found.add("transactions", f.Transactions.Registry().Validate())
+	found.add("transactions", f.Transactions.Relay().Validate())
 	f.validateStorages(&found)
 
 	if found.all != nil {
@@ -96,15 +100,9 @@ func checkAddress(address string) error {
 	if address == "" {
 		return errors.New("all nodes must have an address")
 	}
+	_, err := backend.ParseAddress(address)
 
-	schemes := []string{"tcp://", "tls://", "unix:", "dns:", "dns+tls:"}
-	for _, scheme := range schemes {
-		if rest, ok := strings.CutPrefix(address, scheme); ok && rest != "" {
-			return nil
-		}
-	}
-
-	return fmt.Errorf("invalid connection string: %q", address)
+	return err
 }
 
 // list formats findings: a single one in a line, several below each other.
