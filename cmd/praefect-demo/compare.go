@@ -14,7 +14,7 @@ func (s *story) compare(ctx context.Context) error {
 	var first string
 	for _, node := range s.stage.Nodes() {
 		dir := node.Path(s.stage.replicaPath)
-		if _, err := s.user.output(ctx, "--git-dir", dir, "fsck", "--full", "--strict"); err != nil {
+		if err := s.user.git(ctx, "--git-dir", dir, "fsck", "--full", "--strict"); err != nil {
 			return fmt.Errorf("%s: %w", node.Storage, err)
 		}
 		state, err := s.references(ctx, dir)
@@ -26,7 +26,8 @@ func (s *story) compare(ctx context.Context) error {
 			first = state
 		}
 		if state != first {
-			return fmt.Errorf("replicas differ: %s has\n%s\ninstead of\n%s", node.Storage, state, first)
+			return fmt.Errorf("%s differs: it has\n%s\ninstead of\n%s",
+				node.Storage, state, first)
 		}
 		s.equal++
 		s.saw("%s  git fsck ok, %d references, equal", node.Storage, strings.Count(state, "\n"))

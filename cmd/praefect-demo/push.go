@@ -13,7 +13,8 @@ import (
 // push pushes and shows the generations afterwards.
 func (s *story) push(ctx context.Context, refs ...string) error {
 	s.did("git push origin %s", strings.Join(refs, " "))
-	if err := s.user.git(ctx, append([]string{"push", "--quiet", "origin"}, refs...)...); err != nil {
+	args := append([]string{"push", "--quiet", "origin"}, refs...)
+	if err := s.user.git(ctx, args...); err != nil {
 		return err
 	}
 	s.pushes++

@@ -42,7 +42,8 @@ func onStage(ctx context.Context, n *narrator, act func(*stage) error) (err erro
 	defer func() { err = errors.Join(err, started.Close()) }()
 
 	s := &stage{
-		Cluster: started, votes: &voteLog{path: filepath.Join(started.Dir(), "log", "praefect.log")},
+		Cluster: started,
+		votes:   &voteLog{path: filepath.Join(started.Dir(), "log", "praefect.log")},
 	}
 	if err := s.openStore(ctx); err != nil {
 		return err
@@ -59,7 +60,8 @@ func onStage(ctx context.Context, n *narrator, act func(*stage) error) (err erro
 	if err := s.create(ctx); err != nil {
 		return err
 	}
-	n.saw("%s in storage %q, on every disk as %s", repositoryPath, s.VirtualStorage(), s.replicaPath)
+	n.saw("%s in storage %q, on every disk as %s",
+		repositoryPath, s.VirtualStorage(), s.replicaPath)
 
 	return act(s)
 }
@@ -109,7 +111,8 @@ type metadata struct{ coordinator.Repository }
 
 func (s *stage) metadata(ctx context.Context) (metadata, error) {
 	repository, err := s.store.Lookup(ctx, coordinator.Key{
-		VirtualStorage: coordinator.VirtualStorage(s.VirtualStorage()), RelativePath: repositoryPath,
+		VirtualStorage: coordinator.VirtualStorage(s.VirtualStorage()),
+		RelativePath:   repositoryPath,
 	})
 	if err != nil {
 		return metadata{}, fmt.Errorf("look up metadata: %w", err)

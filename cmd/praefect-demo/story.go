@@ -38,7 +38,7 @@ func tell(ctx context.Context, n *narrator) error {
 		if err != nil {
 			return err
 		}
-		defer user.remove() //nolint:errcheck // A temporary directory that stays behind harms nobody.
+		defer user.remove() //nolint:errcheck // What stays in /tmp harms nobody.
 
 		s := &story{narrator: n, stage: stage, user: user}
 		for _, part := range []func(context.Context) error{
@@ -107,7 +107,8 @@ func (s *story) loseSecondary(ctx context.Context) error {
 		return killed
 	}
 	s.killed++
-	s.saw("%s was killed with kill -9 while it received objects; the push succeeded", victim.Storage)
+	s.saw("%s was killed with kill -9 while it received objects; the push succeeded",
+		victim.Storage)
 
 	if err := s.requireOutdated(ctx, victim.Storage); err != nil {
 		return err

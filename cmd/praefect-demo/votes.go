@@ -80,7 +80,7 @@ func tabulate(votes []vote) []string {
 
 	lines := make([]string, 0, len(rounds))
 	for i, r := range rounds {
-		lines = append(lines, fmt.Sprintf("round %2d  %-12s %.8s  %s",
+		lines = append(lines, fmt.Sprintf("round %2d  %-12s %.10s  %s",
 			i+1, r.phase, r.hash, strings.Join(r.voters, "  ")))
 	}
 
