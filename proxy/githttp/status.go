@@ -1,0 +1,68 @@
+package githttp
+
+import (
+	"errors"
+	"net/http"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// statusGone is logged for a client that left before the answer. It never reads it.
+const statusGone = 499
+
+// explain returns the HTTP status for an error and the text for the client.
+func explain(err error) (code int, text string) {
+	var refused *refusal
+	if errors.As(err, &refused) {
+		return refused.status, refused.text
+	}
+	var push *pushError
+	if errors.As(err, &push) {
+		code, text = explain(push.err)
+		return code, text + " (outcome of the push: " + push.outcome + ")"
+	}
+	if errors.Is(err, errGone) {
+		return statusGone, err.Error()
+	}
+	if errors.Is(err, errClient) {
+		return http.StatusBadRequest, err.Error()
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return http.StatusInternalServerError, err.Error()
+	}
+	return httpStatus(s.Code()), s.Message()
+}
+
+// httpStatus maps the code of a call. A repository that is unknown, a permission that is
+// missing and a cluster that is busy or short of nodes must look different to whoever pushes. A
+// gateway that the cluster does not know is not the fault of the client, so Unauthenticated asks
+// nobody for a password.
+func httpStatus(code codes.Code) int {
+	switch code {
+	case codes.OK:
+		return http.StatusOK
+	case codes.NotFound:
+		return http.StatusNotFound
+	case codes.PermissionDenied:
+		return http.StatusForbidden
+	case codes.Unauthenticated:
+		return http.StatusBadGateway
+	case codes.InvalidArgument, codes.OutOfRange:
+		return http.StatusBadRequest
+	case codes.Unavailable, codes.Canceled:
+		return http.StatusServiceUnavailable
+	case codes.ResourceExhausted:
+		return http.StatusTooManyRequests
+	case codes.DeadlineExceeded:
+		return http.StatusGatewayTimeout
+	case codes.FailedPrecondition, codes.Aborted, codes.AlreadyExists:
+		return http.StatusConflict
+	case codes.Unimplemented:
+		return http.StatusNotImplemented
+	case codes.Internal, codes.Unknown, codes.DataLoss:
+		return http.StatusInternalServerError
+	}
+	return http.StatusInternalServerError
+}
