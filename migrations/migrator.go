@@ -46,6 +46,8 @@ type Migration struct {
 // Step reports on one migration while migrations run.
 type Step struct {
 	Name string
+	// SQL are the statements that are about to be executed; empty afterwards, and for a step back.
+	SQL string
 	// Done says that the step has ended; before, it is about to begin.
 	Done bool
 	// Skipped says that another process had applied the migration meanwhile.
@@ -167,9 +169,14 @@ func (m *Migrator) Up(ctx context.Context, progress func(Step)) error {
 		return err
 	}
 	for _, migration := range pending {
-		progress(Step{Name: migration.Name})
+		content, err := files.ReadFile("sql/" + migration.Name + ".sql")
+		if err != nil {
+			return fmt.Errorf("read migration: %w", err)
+		}
+		statements, _, _ := strings.Cut(string(content), "-- +goose Down")
+		progress(Step{Name: migration.Name, SQL: statements})
 		begin := time.Now()
-		_, err := m.provider.ApplyVersion(ctx, migration.Version, true)
+		_, err = m.provider.ApplyVersion(ctx, migration.Version, true)
 		skipped := errors.Is(err, goose.ErrAlreadyApplied)
 		if err != nil && !skipped {
 			return fmt.Errorf("apply migration %s: %w", migration.Name, err)

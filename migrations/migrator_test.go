@@ -60,7 +60,10 @@ func TestUpAndDown(t *testing.T) {
 	note := func(step migrations.Step) { steps = append(steps, step) }
 	require.NoError(t, m.Up(t.Context(), note))
 	require.Len(t, steps, 2*len(pending), "one before and one after each")
-	require.Equal(t, migrations.Step{Name: "00001_metadata"}, steps[0])
+	require.Equal(t, "00001_metadata", steps[0].Name)
+	require.Contains(t, steps[0].SQL, "CREATE TABLE praefect.repositories")
+	require.NotContains(t, steps[0].SQL, "DROP TABLE")
+	require.False(t, steps[0].Done)
 	require.True(t, steps[1].Done)
 	require.False(t, steps[1].Skipped)
 	require.Subset(t, text(t, db, tables), []string{
