@@ -64,7 +64,8 @@ func start(
 	verifier, err := auth.New(registry, config)
 	require.NoError(t, err)
 	s := grpc.NewServer(
-		grpc.UnaryInterceptor(verifier.Unary), grpc.StreamInterceptor(verifier.Stream))
+		grpc.UnaryInterceptor(verifier.Unary), grpc.StreamInterceptor(verifier.Stream),
+	)
 	gitalypb.RegisterServerServiceServer(s, server{})
 	gitalypb.RegisterPraefectInfoServiceServer(s, server{})
 	grpc_health_v1.RegisterHealthServer(s, health.NewServer())
@@ -180,18 +181,21 @@ func TestPolicy(t *testing.T) {
 		metrics string
 	}{
 		"no token": {
-			auth.Config{}, codes.OK,
+			auth.Config{},
+			codes.OK,
 			`gitaly_authentications_total{enforced="true",` +
 				`status="server disabled authentication"} 3`,
 		},
 		"enforced": {
-			auth.Config{Token: "foo", Now: vectorTime}, codes.PermissionDenied,
+			auth.Config{Token: "foo", Now: vectorTime},
+			codes.PermissionDenied,
 			`gitaly_authentications_total{enforced="true",status="denied"} 1
 gitaly_authentications_total{enforced="true",status="ok"} 1
 gitaly_authentications_total{enforced="true",status="unauthenticated"} 1`,
 		},
 		"transitioning": {
-			auth.Config{Token: "foo", Now: vectorTime, Transitioning: true}, codes.OK,
+			auth.Config{Token: "foo", Now: vectorTime, Transitioning: true},
+			codes.OK,
 			`gitaly_authentications_total{enforced="false",status="denied"} 1
 gitaly_authentications_total{enforced="false",status="unauthenticated"} 1
 gitaly_authentications_total{enforced="false",status="would be ok"} 1`,
@@ -210,7 +214,8 @@ gitaly_authentications_total{enforced="false",status="would be ok"} 1`,
 				"Calls by the result of their authentication.\n" +
 				"# TYPE gitaly_authentications_total counter\n" + tc.metrics + "\n"
 			require.NoError(t, testutil.GatherAndCompare(
-				registry, strings.NewReader(want), "gitaly_authentications_total"))
+				registry, strings.NewReader(want), "gitaly_authentications_total",
+			))
 		})
 	}
 }
@@ -225,7 +230,8 @@ func TestReasons(t *testing.T) {
 gitaly_authentication_errors_total{error="wrong hmac signature",version="v2"} 1
 `
 	require.NoError(t, testutil.GatherAndCompare(
-		registry, strings.NewReader(want), "gitaly_authentication_errors_total"))
+		registry, strings.NewReader(want), "gitaly_authentication_errors_total",
+	))
 }
 
 func TestRegisteredTwice(t *testing.T) {

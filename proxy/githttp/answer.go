@@ -20,8 +20,7 @@ type answer struct {
 // Write sends bytes of a service at once: progress is of no use when it comes late.
 func (a *answer) Write(p []byte) (int, error) {
 	a.start()
-	// A server that knows no deadlines or flushes is none of net/http.
-	_ = a.control.SetWriteDeadline(time.Now().Add(a.idle))
+	_ = a.control.SetWriteDeadline(time.Now().Add(a.idle)) // only another server knows none
 	n, err := a.writer.Write(p)
 	a.bytes += int64(n)
 	if err != nil {
@@ -57,7 +56,7 @@ func (a *answer) refuse(code int, text string) {
 		header.Set("Retry-After", "1")
 	}
 	a.started = true
-	_ = a.control.SetWriteDeadline(time.Now().Add(a.idle))
+	_ = a.control.SetWriteDeadline(time.Now().Add(a.idle)) // as in Write
 	a.writer.WriteHeader(code)
 	// Whether the client reads why is up to the client.
 	n, _ := a.writer.Write([]byte(text + "\n"))

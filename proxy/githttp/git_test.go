@@ -117,7 +117,8 @@ type pushWriter struct{ stream pushStream }
 
 func (w pushWriter) Write(p []byte) (int, error) {
 	return len(p), w.stream.Send(
-		&gitalypb.PostReceivePackResponse{Data: append([]byte(nil), p...)})
+		&gitalypb.PostReceivePackResponse{Data: append([]byte(nil), p...)},
+	)
 }
 
 // environment keeps the configuration of this machine and user away from git.

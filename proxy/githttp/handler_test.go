@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -104,7 +105,7 @@ func TestPush(t *testing.T) {
 		size := 0
 		for {
 			request, err := stream.Recv()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return stream.Send(&gitalypb.PostReceivePackResponse{
 					Data: []byte(strings.Repeat("y", size)),
 				})
@@ -198,7 +199,8 @@ func TestRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			request, err := http.NewRequestWithContext(
-				t.Context(), tc.method, g.url+tc.path, strings.NewReader("plain text"))
+				t.Context(), tc.method, g.url+tc.path, strings.NewReader("plain text"),
+			)
 			require.NoError(t, err)
 			request.Header = tc.header
 			got := g.send(t, request)

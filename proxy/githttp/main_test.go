@@ -3,6 +3,7 @@ package githttp_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -102,10 +103,11 @@ func serve(t *testing.T, s *service) string {
 	t.Helper()
 	peers := backchannel.NewPeers(zap.NewNop())
 	mux := backchannel.NewServer(
-		insecure.NewCredentials(), peers, zap.NewNop(), backchannel.DefaultConfig())
+		insecure.NewCredentials(), peers, zap.NewNop(), backchannel.DefaultConfig(),
+	)
 	server := grpc.NewServer(append(mux.Options(), grpc.WaitForHandlers(true))...)
 	gitalypb.RegisterSmartHTTPServiceServer(server, s)
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(mux.Listener(listener)) }()
@@ -155,7 +157,8 @@ func (g *gateway) get(t *testing.T, path string) *reply {
 func (g *gateway) post(t *testing.T, name string, body io.Reader) *http.Request {
 	t.Helper()
 	request, err := http.NewRequestWithContext(
-		t.Context(), http.MethodPost, g.url+"/group/project.git/"+name, body)
+		t.Context(), http.MethodPost, g.url+"/group/project.git/"+name, body,
+	)
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/x-"+name+"-request")
 	return request
@@ -178,7 +181,7 @@ func echo(stream pushStream) error {
 	}
 	for {
 		request, err := stream.Recv()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {

@@ -108,7 +108,7 @@ func upload(
 		switch {
 		case err == nil:
 		case errors.Is(err, errClient), errors.Is(err, errStopped):
-			return err
+			return err //nolint:wrapcheck // it is an error of this package
 		case n > 0:
 			return send(message) // the last piece
 		default:

@@ -55,15 +55,14 @@ func (i *incoming) Read(p []byte) (int, error) {
 	return n, fmt.Errorf("%w: %w", errClient, err)
 }
 
-// extend moves the deadline of reads unless the body is stopped. A server that knows no deadlines
-// is none of net/http; its own limits hold then.
+// extend moves the deadline of reads unless the body is stopped.
 func (i *incoming) extend(deadline time.Time) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.stopped {
 		return false
 	}
-	_ = i.control.SetReadDeadline(deadline)
+	_ = i.control.SetReadDeadline(deadline) // only another server knows none
 	return true
 }
 
@@ -76,7 +75,7 @@ func (i *incoming) stop() {
 	}
 	i.stopped = true
 	if i.control.SetReadDeadline(time.Unix(1, 0)) != nil {
-		_ = i.body.Close()
+		_ = i.body.Close() // it is not wanted any more
 	}
 }
 
@@ -89,9 +88,8 @@ func (i *incoming) drain() {
 	if ended {
 		return
 	}
-	_ = i.control.SetReadDeadline(time.Now().Add(drainTime))
-	// The connection is closed afterwards, whatever was left.
-	_, _ = io.Copy(io.Discard, i.body)
+	_ = i.control.SetReadDeadline(time.Now().Add(drainTime)) // as in extend
+	_, _ = io.Copy(io.Discard, i.body)                       // the connection is closed anyway
 }
 
 // decode returns the content of the body: the request of Git.
@@ -124,7 +122,7 @@ type inflated struct {
 func (i *inflated) Read(p []byte) (int, error) {
 	n, err := i.content.Read(p)
 	if err == nil || errors.Is(err, errClient) || errors.Is(err, errStopped) {
-		return n, err
+		return n, err //nolint:wrapcheck // it is an error of this package
 	}
 	if errors.Is(err, io.EOF) {
 		return n, io.EOF

@@ -40,29 +40,27 @@ func explain(err error) (code int, text string) {
 // gateway that the cluster does not know is not the fault of the client, so Unauthenticated asks
 // nobody for a password.
 func httpStatus(code codes.Code) int {
-	switch code {
-	case codes.OK:
-		return http.StatusOK
-	case codes.NotFound:
-		return http.StatusNotFound
-	case codes.PermissionDenied:
-		return http.StatusForbidden
-	case codes.Unauthenticated:
-		return http.StatusBadGateway
-	case codes.InvalidArgument, codes.OutOfRange:
-		return http.StatusBadRequest
-	case codes.Unavailable, codes.Canceled:
-		return http.StatusServiceUnavailable
-	case codes.ResourceExhausted:
-		return http.StatusTooManyRequests
-	case codes.DeadlineExceeded:
-		return http.StatusGatewayTimeout
-	case codes.FailedPrecondition, codes.Aborted, codes.AlreadyExists:
-		return http.StatusConflict
-	case codes.Unimplemented:
-		return http.StatusNotImplemented
-	case codes.Internal, codes.Unknown, codes.DataLoss:
+	statuses := [...]int{
+		codes.OK:                 http.StatusOK,
+		codes.Canceled:           http.StatusServiceUnavailable,
+		codes.Unknown:            http.StatusInternalServerError,
+		codes.InvalidArgument:    http.StatusBadRequest,
+		codes.DeadlineExceeded:   http.StatusGatewayTimeout,
+		codes.NotFound:           http.StatusNotFound,
+		codes.AlreadyExists:      http.StatusConflict,
+		codes.PermissionDenied:   http.StatusForbidden,
+		codes.ResourceExhausted:  http.StatusTooManyRequests,
+		codes.FailedPrecondition: http.StatusConflict,
+		codes.Aborted:            http.StatusConflict,
+		codes.OutOfRange:         http.StatusBadRequest,
+		codes.Unimplemented:      http.StatusNotImplemented,
+		codes.Internal:           http.StatusInternalServerError,
+		codes.Unavailable:        http.StatusServiceUnavailable,
+		codes.DataLoss:           http.StatusInternalServerError,
+		codes.Unauthenticated:    http.StatusBadGateway,
+	}
+	if int(code) >= len(statuses) {
 		return http.StatusInternalServerError
 	}
-	return http.StatusInternalServerError
+	return statuses[code]
 }

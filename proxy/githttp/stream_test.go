@@ -88,7 +88,8 @@ func TestClientBreaksOff(t *testing.T) {
 	for name, s := range ends {
 		g := start(t, s, githttp.Config{})
 		conn, err := (&net.Dialer{}).DialContext(
-			t.Context(), "tcp", strings.TrimPrefix(g.url, "http://"))
+			t.Context(), "tcp", strings.TrimPrefix(g.url, "http://"),
+		)
 		require.NoError(t, err)
 		_, err = io.WriteString(conn, "POST /group/project.git/"+name+" HTTP/1.1\r\n"+
 			"Host: x\r\nContent-Type: application/x-"+name+"-request\r\n"+

@@ -44,7 +44,8 @@ func requireDescribed(
 	require.Equal(t, descriptor.IsStreamingServer(), m.ServerStream, name)
 
 	intercepted, ok := proto.GetExtension(
-		descriptor.Parent().Options(), gitalypb.E_Intercepted).(bool)
+		descriptor.Parent().Options(), gitalypb.E_Intercepted,
+	).(bool)
 	require.True(t, ok)
 	if intercepted {
 		require.False(t, proto.HasExtension(descriptor.Options(), gitalypb.E_OpType), name)
@@ -52,7 +53,8 @@ func requireDescribed(
 		return
 	}
 	class, ok := proto.GetExtension(
-		descriptor.Options(), gitalypb.E_OpType).(*gitalypb.OperationMsg)
+		descriptor.Options(), gitalypb.E_OpType,
+	).(*gitalypb.OperationMsg)
 	require.True(t, ok, name)
 	require.Equal(t, operationOf(class.GetOp()), m.Operation, name)
 	require.Equal(t, scopeOf(class.GetScopeLevel()), m.Scope, name)

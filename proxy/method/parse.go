@@ -126,23 +126,20 @@ func parseFlags(text string, method *Method) error {
 	if text == absent {
 		return nil
 	}
+	flags := map[string]func(*Method){
+		"never_writes":    func(m *Method) { m.NeverWrites = true },
+		"verify":          func(m *Method) { m.Verify = true },
+		"untransactional": func(m *Method) { m.Transactional = false },
+		"primary_only":    func(m *Method) { m.PrimaryOnly = true },
+		"sidechannel":     func(m *Method) { m.Sidechannel = true },
+		"local":           func(m *Method) { m.Local = true },
+	}
 	for flag := range strings.SplitSeq(text, ",") {
-		switch flag {
-		case "never_writes":
-			method.NeverWrites = true
-		case "verify":
-			method.Verify = true
-		case "untransactional":
-			method.Transactional = false
-		case "primary_only":
-			method.PrimaryOnly = true
-		case "sidechannel":
-			method.Sidechannel = true
-		case "local":
-			method.Local = true
-		default:
+		set, known := flags[flag]
+		if !known {
 			return fmt.Errorf("%w: unknown flag %q", errMalformed, flag)
 		}
+		set(method)
 	}
 	return nil
 }
