@@ -101,13 +101,14 @@ func TestLocate(t *testing.T) {
 // A repository that is not there, or has nothing in it.
 func TestLocateNothing(t *testing.T) {
 	t.Parallel()
+	absent := encode(t, &gitalypb.FindCommitRequest{Trailers: true})
 	pool := encode(t, &gitalypb.FetchIntoObjectPoolRequest{ObjectPool: &gitalypb.ObjectPool{}})
 	for name, tc := range map[string]struct {
 		msg   []byte
 		path  []int32
 		found bool
 	}{
-		"absent":          {encode(t, &gitalypb.FindCommitRequest{Trailers: true}), []int32{1}, false},
+		"absent":          {absent, []int32{1}, false},
 		"empty message":   {nil, []int32{1}, false},
 		"empty pool":      {pool, []int32{2, 1}, false},
 		"scalar instead":  {number(1, 7), []int32{1}, false},
