@@ -85,7 +85,7 @@ type Recorded struct {
 	Epoch      Epoch
 	// Shrunk says that some replica was current before and is not any more.
 	Shrunk bool
-	// RepairDue says that an assigned replica is left behind.
+	// RepairDue says that the record made a replica due for repair.
 	RepairDue bool
 }
 

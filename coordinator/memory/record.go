@@ -22,7 +22,10 @@ func (s *Store) Record(
 	case !ok || found.State == coordinator.StateDeleting:
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	case found.lastWrite == outcome.Write && found.Generation == outcome.Base+1:
-		return found.result(true), nil
+		// What the first call left behind is not known any more; the cautious answer costs little.
+		return coordinator.Recorded{
+			Generation: found.Generation, Epoch: found.Epoch, Shrunk: true, RepairDue: true,
+		}, nil
 	case found.Epoch != outcome.Epoch || found.Generation != outcome.Base ||
 		!found.keepsPrimary(outcome):
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
@@ -50,27 +53,15 @@ func (r *repository) record(outcome coordinator.WriteOutcome) coordinator.Record
 	if outcome.Verify && r.verifyAt.IsZero() {
 		r.verifyAt = time.Now()
 	}
-	shrunk := false
+	recorded := coordinator.Recorded{Generation: r.Generation, Epoch: r.Epoch}
 	for storage, replica := range r.replicas {
-		switch {
-		case replica.generation != outcome.Base:
-			r.due(replica, 0)
-		case slices.Contains(outcome.Raise, storage):
+		if replica.generation == outcome.Base && slices.Contains(outcome.Raise, storage) {
 			replica.generation = r.Generation
 			replica.forget()
-		default:
-			shrunk = true
-			r.due(replica, outcome.Delays[storage])
+			continue
 		}
-	}
-	return r.result(shrunk)
-}
-
-// result describes what a record left behind.
-func (r *repository) result(shrunk bool) coordinator.Recorded {
-	recorded := coordinator.Recorded{Generation: r.Generation, Epoch: r.Epoch, Shrunk: shrunk}
-	for _, replica := range r.replicas {
-		recorded.RepairDue = recorded.RepairDue || !replica.dueAt.IsZero()
+		recorded.Shrunk = recorded.Shrunk || replica.generation == outcome.Base
+		recorded.RepairDue = r.due(replica, outcome.Delays[storage]) || recorded.RepairDue
 	}
 	return recorded
 }

@@ -130,11 +130,13 @@ func compare(a, b coordinator.Storage) int {
 	}
 }
 
-// due notes that an assigned replica that is behind needs repair.
-func (r *repository) due(replica *replica, delay time.Duration) {
-	if replica.assigned && replica.dueAt.IsZero() {
-		replica.dueAt = time.Now().Add(delay)
+// due notes that an assigned replica that is behind needs repair. It says whether that is news.
+func (r *repository) due(replica *replica, delay time.Duration) bool {
+	if !replica.assigned || !replica.dueAt.IsZero() {
+		return false
 	}
+	replica.dueAt = time.Now().Add(delay)
+	return true
 }
 
 // forget notes that a replica is current.

@@ -55,7 +55,9 @@ WITH wanted AS (
                                 ELSE least(cardinality(@raise::text[]), 999) + 1000 END
       FROM repository AS r
      WHERE p.repository_id = r.id
-       AND (p.generation = @base OR (p.assigned AND p.repair_due_at IS NULL))
+       -- Also those that are due already: a repair that ended while this statement waited for the
+       -- repository would otherwise leave its replica behind without anybody knowing.
+       AND (p.assigned OR p.generation = @base)
  RETURNING p.generation, p.repair_due_at
 )
 -- What was recorded, or what is there instead: an earlier call may have recorded this very write,
@@ -68,7 +70,7 @@ SELECT coalesce(repository.generation, present.generation),
        present.state <> 'deleting' AND present.epoch = @epoch
            AND present.generation = @base AND fit.yes AS unmoved,
        EXISTS (SELECT FROM replica WHERE replica.generation = @base) AS shrunk,
-       EXISTS (SELECT FROM replica WHERE replica.repair_due_at IS NOT NULL) AS due
+       EXISTS (SELECT FROM replica WHERE replica.repair_due_at >= now()) AS due
   FROM praefect.repositories AS present
  CROSS JOIN fit
   LEFT JOIN repository ON true

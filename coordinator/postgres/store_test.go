@@ -1,0 +1,31 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"praefect/coordinator"
+	"praefect/coordinator/metadatatest"
+	"praefect/coordinator/postgres"
+	"praefect/test/pgtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func open(t *testing.T, config postgres.Config) *postgres.Store {
+	t.Helper()
+	store, err := postgres.Open(t.Context(), zaptest.NewLogger(t), config)
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	return store
+}
+
+func TestContract(t *testing.T) {
+	t.Parallel()
+	metadatatest.Run(t, func(t *testing.T) coordinator.Store {
+		return open(t, pgtest.Migrated(t))
+	})
+}
