@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,21 +121,91 @@ func discarding(t testing.TB) net.Conn {
 	return ours
 }
 
+// breakable connects with a node, and tells when the connection broke.
+func breakable(t *testing.T) (*node, net.Conn, *backchannel.Client, chan error) {
+	t.Helper()
+	broken := make(chan error, 2)
+	mux := backchannel.NewClient(insecure.NewCredentials(),
+		backchannel.Services{Broken: func(err error) { broken <- err }}, zap.NewNop(),
+		backchannel.DefaultConfig())
+	node, stream := playNode(t, mux)
+	t.Cleanup(func() { require.NoError(t, mux.Close()) })
+	return node, stream, mux, broken
+}
+
+// prove has the node answer.
+func prove(t *testing.T, node *node, stream net.Conn) {
+	t.Helper()
+	send(t, node.first, []byte("x"))
+	expect(t, stream, []byte("x"))
+}
+
+// TestNotBroken ends connections from this side.
+func TestNotBroken(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(net.Conn, *backchannel.Client, *node) error{
+		"transport closes": func(stream net.Conn, _ *backchannel.Client, _ *node) error {
+			return stream.Close()
+		},
+		"owner closes": func(_ net.Conn, mux *backchannel.Client, _ *node) error {
+			return mux.Close()
+		},
+		"node is faster than our closing": func(
+			stream net.Conn, _ *backchannel.Client, node *node,
+		) error {
+			if err := stream.SetWriteDeadline(time.Now().Add(patience)); err != nil {
+				return err
+			}
+			return node.raw.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			node, stream, mux, broken := breakable(t)
+			prove(t, node, stream)
+			require.NoError(t, end(stream, mux, node))
+			_, err := stream.Read(make([]byte, 1))
+			require.Error(t, err)
+			require.Empty(t, broken)
+			receive(t, node.session.CloseChan())
+		})
+	}
+}
+
+// TestCloseWaitsForSidechannels closes the client while a sidechannel is
+// open: its reads end, and Close returns after its handler.
+func TestCloseWaitsForSidechannels(t *testing.T) {
+	t.Parallel()
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	var returned atomic.Bool
+	mux := backchannel.NewClient(insecure.NewCredentials(), backchannel.Services{
+		Sidechannel: func(stream net.Conn) {
+			close(entered)
+			_, _ = io.Copy(io.Discard, stream) // until the connection ends
+			<-proceed
+			returned.Store(true)
+		},
+	}, zap.NewNop(), backchannel.DefaultConfig())
+	node, _ := playNode(t, mux)
+	stream, err := node.session.Open()
+	require.NoError(t, err)
+	send(t, stream, []byte("sidechannel"))
+	receive(t, entered)
+	closed := make(chan bool, 1)
+	go func() {
+		_ = mux.Close() // returns nil
+		closed <- returned.Load()
+	}()
+	receive(t, node.session.CloseChan())
+	close(proceed)
+	require.True(t, receive(t, closed))
+}
+
 func TestBroken(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) (*node, net.Conn, chan error) {
-		broken := make(chan error, 2)
-		cfg := backchannel.DefaultConfig()
-		cfg.WriteTimeout = 20 * tick
-		mux := backchannel.NewClient(insecure.NewCredentials(),
-			backchannel.Services{Broken: func(err error) { broken <- err }}, zap.NewNop(), cfg)
-		node, stream := playNode(t, mux)
-		t.Cleanup(func() { require.NoError(t, mux.Close()) })
+		node, stream, _, broken := breakable(t)
 		return node, stream, broken
-	}
-	prove := func(t *testing.T, node *node, stream net.Conn) {
-		send(t, node.first, []byte("x"))
-		expect(t, stream, []byte("x"))
 	}
 	t.Run("peer goes away", func(t *testing.T) {
 		t.Parallel()
@@ -155,16 +226,6 @@ func TestBroken(t *testing.T) {
 		_, err := stream.Read(make([]byte, 1))
 		require.Error(t, err)
 		require.Empty(t, broken)
-	})
-	t.Run("we close", func(t *testing.T) {
-		t.Parallel()
-		node, stream, broken := setup(t)
-		prove(t, node, stream)
-		require.NoError(t, stream.Close())
-		_, err := stream.Read(make([]byte, 1))
-		require.Error(t, err)
-		require.Empty(t, broken)
-		receive(t, node.session.CloseChan())
 	})
 }
 

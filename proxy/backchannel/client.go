@@ -78,7 +78,9 @@ func (c *Client) ClientHandshake(
 	if err != nil {
 		return nil, nil, fmt.Errorf("wrapped client handshake: %w", err)
 	}
-	interrupt := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	interrupt := context.AfterFunc(ctx, func() {
+		_ = conn.SetDeadline(time.Unix(1, 0)) // fails on a closed one, which is as good
+	})
 	stream, err := c.state.start(conn)
 	if !interrupt() {
 		if err == nil {

@@ -79,8 +79,9 @@ func (c Config) Validate() error {
 			fmt.Errorf("accept backlog must be at least 1 but it was %d", c.AcceptBacklog))
 	}
 	if c.StreamWindow < windowMin {
-		findings = multierror.Append(findings, fmt.Errorf(
-			"maximum stream window size must be at least %d but it was %d", windowMin, c.StreamWindow))
+		findings = multierror.Append(findings,
+			fmt.Errorf("maximum stream window size must be at least %d but it was %d",
+				windowMin, c.StreamWindow))
 	}
 	for _, duration := range []struct {
 		name  string

@@ -103,7 +103,7 @@ func (in *incoming) read(stream net.Conn) ([magicLen]byte, error) {
 	// Setting a deadline on a stream cannot fail.
 	_ = stream.SetDeadline(time.Now().Add(in.patience))
 	head, err := peek(stream)
-	_ = stream.SetDeadline(time.Time{})
+	_ = stream.SetDeadline(time.Time{}) // as above
 	return head, err
 }
 

@@ -51,7 +51,8 @@ func TestParseAddressRefuses(t *testing.T) {
 		"tcp://:8075":         `remote addresses should have a host`,
 		"tcp:gitaly:8075":     `remote addresses should have a host`,
 		"tls://gitaly":        `remote addresses should have a port`,
-		"tcp://gitaly:eight":  `invalid connection string: parse "tcp://gitaly:eight": invalid port ":eight" after host`,
+		"tcp://gitaly:eight": `invalid connection string: ` +
+			`parse "tcp://gitaly:eight": invalid port ":eight" after host`,
 	} {
 		t.Run(raw, func(t *testing.T) {
 			t.Parallel()

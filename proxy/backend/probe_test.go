@@ -18,6 +18,8 @@ import (
 	"praefect/proxy/backend"
 )
 
+func answer(code codes.Code) error { return status.Error(code, "the node says so") }
+
 func TestProbeAnswers(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -25,18 +27,18 @@ func TestProbeAnswers(t *testing.T) {
 		err    error
 		want   error
 	}{
-		"serving":       {answer: healthpb.HealthCheckResponse_SERVING},
-		"not serving":   {answer: healthpb.HealthCheckResponse_NOT_SERVING, want: backend.ErrNotServing},
-		"unknown":       {want: backend.ErrNotServing},
-		"unavailable":   {err: status.Error(codes.Unavailable, "busy"), want: backend.ErrNotServing},
-		"internal":      {err: status.Error(codes.Internal, "oops"), want: backend.ErrNotServing},
-		"unimplemented": {err: status.Error(codes.Unimplemented, "what"), want: backend.ErrNotServing},
-		"canceled":      {err: status.Error(codes.Canceled, "gone"), want: backend.ErrInconclusive},
-		"exhausted": {
-			err:  status.Error(codes.ResourceExhausted, "queue full"),
-			want: backend.ErrInconclusive,
+		"serving": {answer: healthpb.HealthCheckResponse_SERVING},
+		"not serving": {
+			answer: healthpb.HealthCheckResponse_NOT_SERVING,
+			want:   backend.ErrNotServing,
 		},
-		"deadline": {err: status.Error(codes.DeadlineExceeded, "late"), want: backend.ErrTimeout},
+		"unknown":       {want: backend.ErrNotServing},
+		"unavailable":   {err: answer(codes.Unavailable), want: backend.ErrNotServing},
+		"internal":      {err: answer(codes.Internal), want: backend.ErrNotServing},
+		"unimplemented": {err: answer(codes.Unimplemented), want: backend.ErrNotServing},
+		"canceled":      {err: answer(codes.Canceled), want: backend.ErrInconclusive},
+		"exhausted":     {err: answer(codes.ResourceExhausted), want: backend.ErrInconclusive},
+		"deadline":      {err: answer(codes.DeadlineExceeded), want: backend.ErrTimeout},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -80,7 +82,9 @@ func TestProbeSilent(t *testing.T) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}}).start(t, frozen)
-	for name, listener := range map[string]net.Listener{"no handshake": silent, "no answer": frozen} {
+	for name, listener := range map[string]net.Listener{
+		"no handshake": silent, "no answer": frozen,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			to := node("a", listener)
@@ -165,7 +169,9 @@ func TestProbeReset(t *testing.T) {
 				h2.write(frameReset, stream, binary.BigEndian.AppendUint32(nil, code))
 			})
 			broken := make(chan backend.Node, 8)
-			pool := dial(t, backend.Dependencies{OnBroken: func(n backend.Node) { broken <- n }}, to)
+			pool := dial(t, backend.Dependencies{
+				OnBroken: func(n backend.Node) { broken <- n },
+			}, to)
 			for range 3 {
 				require.ErrorIs(t, pool.Probe(within(t), to), backend.ErrInconclusive)
 			}

@@ -110,7 +110,7 @@ func TestRelayClose(t *testing.T) {
 	t.Parallel()
 	cfg := smallWindows()
 	node := join(t, serve(t, cfg, flood), cfg)
-	results := make(chan error, 1)
+	results, opened := make(chan error, 1), make(chan bool, 1)
 	begun := make(chan struct{})
 	proxy := serve(t, cfg, func(ctx context.Context) error {
 		nodeCtx, cancel := context.WithCancelCause(ctx)
@@ -126,6 +126,7 @@ func TestRelayClose(t *testing.T) {
 			return err
 		}
 		results <- relay.Wait()
+		opened <- relay.Opened()
 		return <-answers
 	})
 	client := join(t, proxy, cfg)
@@ -137,6 +138,7 @@ func TestRelayClose(t *testing.T) {
 	require.Error(t, call)
 	require.NoError(t, channel)
 	require.ErrorContains(t, receive(t, results), "relay closed")
+	require.True(t, receive(t, opened))
 }
 
 // TestRelayServerFinishesFirst has a node that answers without reading all.

@@ -27,7 +27,8 @@ func parseHeader(header []byte) (payload int, last bool, err error) {
 	case length < headerLen:
 		return 0, false, fmt.Errorf("%w %d", ErrInvalidFrame, length)
 	case length > frameMax:
-		return 0, false, fmt.Errorf("%w: %d bytes are more than %d", ErrInvalidFrame, length, frameMax)
+		return 0, false, fmt.Errorf(
+			"%w: %d bytes are more than %d", ErrInvalidFrame, length, frameMax)
 	}
 	return int(length) - headerLen, false, nil
 }

@@ -33,8 +33,14 @@ func TestFrameReader(t *testing.T) {
 			input: "0005x0001", payload: "x",
 			err: ErrInvalidFrame, message: "sidechannel: invalid header 1",
 		},
-		"response end":          {input: "0002", err: ErrInvalidFrame, message: "sidechannel: invalid header 2"},
-		"three":                 {input: "0003", err: ErrInvalidFrame, message: "sidechannel: invalid header 3"},
+		"response end": {
+			input: "0002",
+			err:   ErrInvalidFrame, message: "sidechannel: invalid header 2",
+		},
+		"three": {
+			input: "0003",
+			err:   ErrInvalidFrame, message: "sidechannel: invalid header 3",
+		},
 		"no number":             {input: "00zz", err: ErrInvalidFrame},
 		"sign":                  {input: "+005x", err: ErrInvalidFrame},
 		"prefix":                {input: "0x10", err: ErrInvalidFrame},
@@ -87,8 +93,11 @@ func TestFrameWriter(t *testing.T) {
 		"nothing":     {want: "0000"},
 		"empty write": {writes: []string{""}, want: "0000"},
 		"two writes":  {writes: []string{"hello", "x"}, want: "0009hello0005x0000"},
-		"largest":     {writes: []string{two[:payloadMax]}, want: "fff0" + two[:payloadMax] + "0000"},
-		"one more":    {writes: []string{two}, want: "fff0" + two[:payloadMax] + "0005y0000"},
+		"largest": {
+			writes: []string{two[:payloadMax]},
+			want:   "fff0" + two[:payloadMax] + "0000",
+		},
+		"one more": {writes: []string{two}, want: "fff0" + two[:payloadMax] + "0005y0000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -134,7 +143,8 @@ func (f *failing) Write(p []byte) (int, error) {
 // of the whole.
 func FuzzScanner(f *testing.F) {
 	for _, seed := range []string{
-		"0000", "0006hi0005!0000", "0005x0001", "fff1", "0009abc", "00zz", "00040004", "0005x0000tail",
+		"0000", "0006hi0005!0000", "0005x0001", "fff1", "0009abc", "00zz", "00040004",
+		"0005x0000tail",
 	} {
 		f.Add([]byte(seed), uint8(3))
 	}

@@ -59,7 +59,10 @@ func TestServerBytes(t *testing.T) {
 	}{
 		"confirmed": {answer: "ok0005x0000"},
 		"refused":   {answer: "no", message: `sidechannel: expected ok, got "no"`},
-		"cut":       {answer: "o", message: "sidechannel: receive confirmation: unexpected EOF", retryable: true},
+		"cut": {
+			answer: "o", message: "sidechannel: receive confirmation: unexpected EOF",
+			retryable: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

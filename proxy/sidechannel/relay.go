@@ -66,6 +66,10 @@ func (r *Relay) Wait() error {
 	return fmt.Errorf("sidechannel: proxy callback: %w", err)
 }
 
+// Opened tells, after [Relay.Wait] has returned, whether the server has opened
+// the sidechannel, so that the caller may have been sent some of it.
+func (r *Relay) Opened() bool { return !errors.Is(r.waiter.Wait(), ErrNotOpened) }
+
 // Close ends the relay, both streams with it, and waits for it. It can be
 // called at any time and repeatedly. It returns nil: whoever wants to know
 // the result calls Wait before.

@@ -175,6 +175,7 @@ func TestRelayID(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, metadata.MD{sidechannel.Key: {want}}, md)
 		require.NoError(t, relay.Wait())
+		require.False(t, relay.Opened())
 		require.NoError(t, relay.Close())
 		require.NoError(t, relay.Close())
 	}
