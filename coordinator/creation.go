@@ -132,8 +132,9 @@ func (c *Coordinator) newCreation(
 // firstEpoch is the epoch of a repository's first primary.
 const firstEpoch Epoch = 1
 
-// conclude makes a created repository visible, or begins to remove what is left of it.
-func (w *Write) conclude(ctx context.Context, success bool) error {
+// conclude makes a created repository visible, or begins to remove what is left of it, later if
+// nodes may still be at work.
+func (w *Write) conclude(ctx context.Context, success, gone bool) error {
 	c, id := w.coordinator, w.plan.Repository
 	defer c.creations.remove(id)
 	if success {
@@ -145,7 +146,11 @@ func (w *Write) conclude(ctx context.Context, success bool) error {
 		c.wakeRepair()
 		return nil
 	}
-	if _, err := c.store.Delete(ctx, id, 0); err != nil {
+	grace := c.config.Drain
+	if gone {
+		grace = 0
+	}
+	if _, err := c.store.Delete(ctx, id, grace); err != nil {
 		// Its row expires, and is removed then.
 		c.log.Warn("failed creation is left to expire", zap.Inline(w.plan.Key), zap.Error(err))
 		return nil

@@ -70,7 +70,8 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	}
 	if w.plan.Creation {
 		success := result.PrimaryOK && err == nil
-		if failed := w.conclude(ctx, success); failed != nil {
+		gone := len(result.Running)+len(result.Lost) == 0
+		if failed := w.conclude(ctx, success, gone); failed != nil {
 			outcome, err = OutcomeUnknown, failed
 		} else if !success {
 			outcome = OutcomeNone

@@ -31,7 +31,7 @@ type line struct {
 	windows int
 	// sent tells for each write under way to which storages it was sent.
 	sent map[*Write]set
-	// ended is closed, and forgotten, when a write ends; it is there only if somebody waits.
+	// ended is closed, and forgotten, when sent changes; it is there only if somebody waits.
 	ended chan struct{}
 	// hold, while it is there, keeps new writes from being sent; it is closed at the end.
 	hold chan struct{}
@@ -155,6 +155,7 @@ func (l *lines) send(in *line, write *Write, to set) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	in.sent[write] = to
+	in.changed()
 }
 
 // end forgets a write.
@@ -162,10 +163,65 @@ func (l *lines) end(in *line, write *Write) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(in.sent, write)
+	in.changed()
+}
+
+// changed wakes those that wait for writes to end or to be sent further.
+func (in *line) changed() {
 	if in.ended != nil {
 		close(in.ended)
 		in.ended = nil
 	}
+}
+
+// idle waits until no write is under way, as long as the context lasts.
+func (l *lines) idle(ctx context.Context, in *line) {
+	for {
+		ended := l.busy(in)
+		if ended == nil {
+			return
+		}
+		select {
+		case <-ended:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *lines) busy(in *line) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(in.sent) == 0 {
+		return nil
+	}
+	return in.await()
+}
+
+// await returns what changed closes.
+func (in *line) await() <-chan struct{} {
+	if in.ended == nil {
+		in.ended = make(chan struct{})
+	}
+	return in.ended
+}
+
+// stop holds new writes back until start. It returns false if somebody holds them back already.
+func (l *lines) stop(in *line) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.hold != nil {
+		return false
+	}
+	in.hold = make(chan struct{})
+	return true
+}
+
+func (l *lines) start(in *line) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(in.hold)
+	in.hold = nil
 }
 
 // admit lets a new write pass unless a repair is holding writes back; it waits for that to end,
@@ -203,16 +259,13 @@ func (l *lines) awaitWithout(ctx context.Context, in *line, storages set) error 
 	}
 }
 
-// missing returns a channel that is closed when a write ends, or nil if there is none to wait for.
+// missing returns a channel that is closed when sent changes, or nil if there is no need to wait.
 func (l *lines) missing(in *line, storages set) <-chan struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, sent := range in.sent {
 		if !sent.contains(storages) {
-			if in.ended == nil {
-				in.ended = make(chan struct{})
-			}
-			return in.ended
+			return in.await()
 		}
 	}
 	return nil

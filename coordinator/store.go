@@ -47,7 +47,7 @@ type Recorder interface {
 	// generation and the replica at the generation before, untouched by any repair.
 	Confirm(ctx context.Context, late LateConfirmation) (bool, error)
 	// HastenRepair moves the repair of the named replicas to the given delay from now, where
-	// one is due at all.
+	// one is due and none has begun.
 	HastenRepair(ctx context.Context, id RepositoryID, delays map[Storage]time.Duration) error
 	// ScheduleVerification notes that the replicas of the repository should be compared.
 	ScheduleVerification(ctx context.Context, id RepositoryID) error

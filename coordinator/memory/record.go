@@ -79,8 +79,7 @@ func (s *Store) Confirm(ctx context.Context, late coordinator.LateConfirmation) 
 		return false, nil
 	}
 	replica, ok := found.replicas[late.Storage]
-	if !ok || replica.generation != late.Generation-1 || replica.claim != 0 ||
-		replica.failures > 0 {
+	if !ok || replica.generation != late.Generation-1 || replica.claim != 0 {
 		return false, nil
 	}
 	replica.generation = late.Generation
@@ -104,7 +103,7 @@ func (s *Store) HastenRepair(
 	}
 	for storage, delay := range delays {
 		replica, ok := found.replicas[storage]
-		if !ok || replica.dueAt.IsZero() || replica.claim != 0 || replica.failures > 0 {
+		if !ok || replica.dueAt.IsZero() || replica.claim != 0 {
 			continue
 		}
 		replica.dueAt = time.Now().Add(delay)

@@ -159,7 +159,7 @@ func (s *Store) FinishRepair(
 		return coordinator.ErrSuperseded
 	}
 	replica.generation = max(replica.generation, copied)
-	replica.claim, replica.claimEnds, replica.joining = 0, time.Time{}, false
+	replica.claimEnds, replica.joining = time.Time{}, false
 	replica.dueAt = time.Now()
 	if replica.generation == found.Generation {
 		replica.forget()
@@ -177,7 +177,8 @@ func (s *Store) PostponeRepair(
 	if err != nil {
 		return err
 	}
-	replica.claim, replica.claimEnds, replica.joining = 0, time.Time{}, false
+	// The claim's number stays, since the repair may have begun.
+	replica.claimEnds, replica.joining = time.Time{}, false
 	replica.dueAt = time.Now().Add(postponement.Delay)
 	if postponement.Failure != "" {
 		replica.failures++

@@ -35,6 +35,7 @@ type replica struct {
 	dueAt     time.Time
 	failures  int
 	lastError string
+	// claim is the last repair since the replica was current; it ended when claimEnds is past.
 	claim     coordinator.ClaimID
 	claimEnds time.Time
 }
@@ -141,5 +142,6 @@ func (r *repository) due(replica *replica, delay time.Duration) bool {
 
 // forget notes that a replica is current.
 func (r *replica) forget() {
-	r.dueAt, r.failures, r.lastError, r.joining = time.Time{}, 0, "", false
+	r.dueAt, r.failures, r.lastError = time.Time{}, 0, ""
+	r.joining, r.claim, r.claimEnds = false, 0, time.Time{}
 }

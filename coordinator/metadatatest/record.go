@@ -195,6 +195,11 @@ func testConfirmTooLate(t *testing.T, store coordinator.Store) {
 		"repair that vanished": func(coordinator.Repository) {
 			require.NotEmpty(t, claimAll(t, store, 0, third))
 		},
+		"repair that could not begin": func(coordinator.Repository) {
+			claims := claimAll(t, store, long, third)
+			require.NoError(t, store.PostponeRepair(t.Context(), claims[0],
+				coordinator.Postponement{Delay: long}))
+		},
 		"repair that failed": func(coordinator.Repository) {
 			claims := claimAll(t, store, long, third)
 			require.NoError(t, store.PostponeRepair(t.Context(), claims[0],

@@ -74,7 +74,7 @@ COMMENT ON COLUMN praefect.replicas.repair_rank IS
     'lowest first: good copies left when it fell behind, plus 1000 unless it is a pool';
 COMMENT ON COLUMN praefect.replicas.failures IS 'failed repairs since it was last current';
 COMMENT ON COLUMN praefect.replicas.claim_id IS
-    'the repair that has the right to write to it until claim_ends_at; 0 when none began';
+    'the last repair since it was current, with the right to write until claim_ends_at; or 0';
 
 CREATE INDEX replicas_repair
     ON praefect.replicas (virtual_storage, storage, repair_rank, repair_due_at)

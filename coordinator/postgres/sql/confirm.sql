@@ -16,5 +16,4 @@ UPDATE praefect.replicas AS p
    AND p.storage = @storage
    AND p.generation = @generation - 1
    AND p.claim_id = 0
-   AND p.failures = 0
 RETURNING p.repository_id

@@ -16,7 +16,8 @@ UPDATE praefect.replicas AS p
        last_error    = CASE WHEN greatest(p.generation, @copied) = r.generation THEN ''
                             ELSE p.last_error END,
        joining       = false,
-       claim_id      = 0,
+       claim_id      = CASE WHEN greatest(p.generation, @copied) = r.generation THEN 0
+                            ELSE p.claim_id END,
        claim_ends_at = NULL
   FROM repository AS r
  WHERE p.repository_id = r.id

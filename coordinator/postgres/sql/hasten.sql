@@ -6,5 +6,4 @@ UPDATE praefect.replicas AS p
    AND p.storage = late.storage
    AND p.repair_due_at IS NOT NULL
    AND p.claim_id = 0
-   AND p.failures = 0
 RETURNING p.repository_id

@@ -1,7 +1,6 @@
--- Gives a claim back for a while.
+-- Gives a claim back for a while. Its number stays, since the repair may have begun.
 UPDATE praefect.replicas AS p
-   SET claim_id      = 0,
-       claim_ends_at = NULL,
+   SET claim_ends_at = NULL,
        joining       = false,
        repair_due_at = now() + @delay * interval '1 millisecond',
        failures      = p.failures + CASE WHEN @failure::text = '' THEN 0 ELSE 1 END,

@@ -1,0 +1,6 @@
+package health
+
+import "errors"
+
+// ErrInvalidConfig says that a value of the [Config] is negative.
+var ErrInvalidConfig = errors.New("invalid health configuration")
