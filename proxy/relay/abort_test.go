@@ -53,7 +53,7 @@ func TestFanClientGoneInTheUpload(t *testing.T) {
 			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
 		) error {
 			causes <- answer.Cause
-			return errors.Join(fan.Withhold(nil), answer.Cause)
+			return errors.Join(fan.Withhold(), answer.Cause)
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		r.call(ctx, payloads(after, 5000)...)
@@ -240,7 +240,7 @@ func TestFanBroken(t *testing.T) {
 			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
 		) error {
 			require.ErrorIs(t, answer.Cause, relay.ErrVotesBroken)
-			require.NoError(t, fan.Withhold(nil))
+			require.NoError(t, fan.Withhold())
 			return status.Error(codes.Internal, "unknown")
 		})
 		stream := r.call(t.Context(), payload(0, 10))

@@ -93,10 +93,3 @@ func (a *answer) release() {
 		a.held = nil
 	}
 }
-
-// isSilent tells whether nothing is sent any more.
-func (a *answer) isSilent() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.silent
-}

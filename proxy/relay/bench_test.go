@@ -138,7 +138,7 @@ func fanout(r *relay.Relay, stream grpc.ServerStream, nodes []*grpc.ClientConn) 
 	if answer := fan.Carry(); answer.Err != nil {
 		return answer.Err
 	}
-	return fan.Deliver(nil)
+	return fan.Deliver()
 }
 
 // BenchmarkRead reads directly from a node and through a relay.

@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+
+	"praefect/transaction"
 )
 
 // branch is a fan-out's call to one node.
@@ -107,6 +109,28 @@ func (b *branch) isOver() bool {
 		return false
 	}
 }
+
+// End is how a call stands on one node.
+type End struct {
+	Node transaction.Voter
+	// Over tells that nothing more comes from the node.
+	Over bool
+	// Seen tells that the node has ended the call itself, with Err as its status.
+	Seen bool
+	// Err is nil when the call went well, and while it is not over.
+	Err error
+}
+
+// end returns how the call stands.
+func (b *branch) end() End {
+	if !b.isOver() {
+		return End{Node: b.to.Name}
+	}
+	return End{Node: b.to.Name, Over: true, Seen: b.seen(), Err: b.err}
+}
+
+// seen tells whether the status of a call that is over is the node's own.
+func (b *branch) seen() bool { return b.err == nil || b.ended.Load() }
 
 // statusOrNil turns the end of a stream into no error.
 func statusOrNil(err error) error {

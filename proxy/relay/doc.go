@@ -14,14 +14,14 @@
 //
 // [Relay.Open] starts the same call on a primary and any number of others and returns a [Fan]:
 //
-//	Open -> Carry -> [Settle] -> Deliver or Withhold -> Leave
+//	Open -> Carry or CarryAll -> [Settle] -> Deliver or Withhold -> Leave
 //
 // Only the primary's messages, headers, trailers and status reach the client. What the others
 // answer is read and dropped.
 //
 //	what fails                            what the relay does
 //	another cannot be opened, or fails    what is sent to it is dropped; the call goes on
-//	another reads slower than allowed     it is ejected: as before, and it counts as lost
+//	another reads much too slowly          it is ejected: as before, and it counts as lost
 //	the primary fails                     Carry returns its status
 //	the client goes away                  votes are aborted, inputs closed, nodes waited for
 //	the votes break                       nothing more reaches the client, Carry returns

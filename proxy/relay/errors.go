@@ -13,6 +13,9 @@ var (
 	ErrPrimaryOverdue = errors.New("primary did not vote in time")
 	// ErrGivenUp says that a node did not end a call within the time that it was given.
 	ErrGivenUp = errors.New("node did not end the call in time")
+	// ErrRequestTooLarge says that a request which has to be received whole before any node may
+	// see it is longer than the relay keeps. Nothing was sent to a node.
+	ErrRequestTooLarge = errors.New("request is too large")
 	// ErrInvalidConfig says that a bound has a value that cannot work.
 	ErrInvalidConfig = errors.New("invalid relay configuration")
 )

@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 )
 
@@ -42,8 +41,6 @@ type Answer struct {
 	Err error
 	// Ended tells that the status is the node's own and was not made up for a lost connection.
 	Ended bool
-	// Trailer is what the primary sent with its status.
-	Trailer metadata.MD
 	// Cause is why the call had to end before the primary ended it: the cause of the client's
 	// context, the error of receiving from the client, [ErrVotesBroken], [ErrPrimaryOverdue].
 	Cause error
@@ -80,9 +77,7 @@ func free(call Call, to []Destination) {
 	for i := range to {
 		to[i].First.Free()
 	}
-	for i := range call.Rest {
-		call.Rest[i].Free()
-	}
+	freeAll(call.Rest)
 }
 
 func (f *Fan) newBranch(to Destination, primary bool) *branch {
@@ -125,7 +120,7 @@ func (f *Fan) run(ctx context.Context, b *branch, primary bool) {
 		b.err = b.follow()
 	}
 	switch {
-	case b.err == nil || b.ended.Load():
+	case b.seen():
 		f.voting.Ended(b.to.Name)
 	case !b.ejected.Load():
 		f.voting.Lost(b.to.Name)
@@ -210,8 +205,13 @@ func (f *Fan) primaryNode() grpc.ClientStream {
 
 // Carry returns when the primary has ended the call, or when the call has to end before that. If
 // the client is gone, it returns only after the nodes have ended the call too, or had the time to.
-func (f *Fan) Carry() Answer {
-	cause := f.watch(f.primary().over, stops{
+func (f *Fan) Carry() Answer { return f.carry(f.primary().over) }
+
+// CarryAll is [Fan.Carry] for a call whose answer has to wait for all nodes.
+func (f *Fan) CarryAll() Answer { return f.carry(f.over) }
+
+func (f *Fan) carry(end <-chan struct{}) Answer {
+	cause := f.watch(end, stops{
 		gone: f.client.Context().Done(), broken: f.voting.Broken(), failed: f.failed,
 	})
 	if cause == nil && f.broken() {
@@ -222,8 +222,7 @@ func (f *Fan) Carry() Answer {
 	}
 	answer := Answer{Cause: cause}
 	if primary := f.primary(); primary.isOver() {
-		answer.Err, answer.Trailer = primary.err, primary.trailer
-		answer.Ended = primary.err == nil || primary.ended.Load()
+		answer.Err, answer.Ended = primary.err, primary.end().Seen
 	}
 	return answer
 }
@@ -248,41 +247,33 @@ func (f *Fan) Settle(atMost time.Duration) {
 }
 
 // Deliver gives the client the rest of the primary's answer: what must not be sent before the
-// outcome is known. To the primary's trailer it adds another.
-func (f *Fan) Deliver(trailer metadata.MD) error {
+// outcome is known.
+func (f *Fan) Deliver() error {
 	f.client.SetTrailer(f.primary().trailer)
-	f.client.SetTrailer(trailer)
 	sent, err := f.answer.finish(f.primary().header)
 	f.relay.metrics.toClient.Add(float64(sent))
 	return err
 }
 
 // Withhold gives the client header and trailer of the primary, as far as they are there, but no
-// further message. To the trailer it adds another.
-func (f *Fan) Withhold(trailer metadata.MD) error {
+// further message.
+func (f *Fan) Withhold() error {
 	f.answer.silence()
-	primary := f.primary()
-	if !primary.isOver() {
-		f.client.SetTrailer(trailer)
-		return nil
+	if primary := f.primary(); primary.isOver() {
+		f.client.SetTrailer(primary.trailer)
+		_, err := f.answer.finish(primary.header)
+		return err
 	}
-	f.client.SetTrailer(primary.trailer)
-	f.client.SetTrailer(trailer)
-	_, err := f.answer.finish(primary.header)
-	return err
+	return nil
 }
 
-// Errors returns how the nodes have ended the call, in the order of the destinations. A call
-// that is not over has [ErrGivenUp].
-func (f *Fan) Errors() []error {
-	errs := make([]error, len(f.branches))
+// Ends returns how the call stands on the nodes, in the order of the destinations.
+func (f *Fan) Ends() []End {
+	ends := make([]End, len(f.branches))
 	for i, b := range f.branches {
-		errs[i] = ErrGivenUp
-		if b.isOver() {
-			errs[i] = b.err
-		}
+		ends[i] = b.end()
 	}
-	return errs
+	return ends
 }
 
 // Leave ends the handler's part. What the nodes have not ended yet goes on in the background, at

@@ -22,11 +22,10 @@ import (
 func (r *rig) writing(s shape, v relay.Voting) {
 	r.fanning(s, v, func(_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer) error {
 		err := errors.Join(answer.Err, answer.Cause)
-		trailer := metadata.Pairs("proxy", "trailer")
 		if err != nil {
-			return errors.Join(fan.Withhold(trailer), err)
+			return errors.Join(fan.Withhold(), err)
 		}
-		return fan.Deliver(trailer)
+		return fan.Deliver()
 	})
 }
 
@@ -99,7 +98,6 @@ func TestFanCarriesToAll(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, []string{"node-0"}, header.Get("h"))
 			require.Equal(t, []string{"node-0"}, stream.Trailer().Get("t"))
-			require.Equal(t, []string{"trailer"}, stream.Trailer().Get("proxy"))
 			require.NoError(t, r.relay.Close(t.Context()))
 			for i := range nodes {
 				requireSame(t, questions, nodes[i].all())
@@ -143,7 +141,7 @@ func TestFanPrimaryFails(t *testing.T) {
 				_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
 			) error {
 				require.True(t, answer.Ended)
-				require.NoError(t, fan.Withhold(nil))
+				require.NoError(t, fan.Withhold())
 				return answer.Err
 			})
 			// The client does not end its input: nodes see its end nevertheless.
@@ -259,7 +257,7 @@ func TestFanHoldsASingleAnswerBack(t *testing.T) {
 			r.fanning(tc.shape, newVotes(), func(
 				_ grpc.ServerStream, fan *relay.Fan, _ relay.Answer,
 			) error {
-				require.NoError(t, fan.Withhold(metadata.Pairs("proxy", "trailer")))
+				require.NoError(t, fan.Withhold())
 				return status.Error(codes.Internal, "not recorded")
 			})
 			stream := r.call(t.Context(), payload(0, 10))
@@ -267,7 +265,6 @@ func TestFanHoldsASingleAnswerBack(t *testing.T) {
 			messages, err := receiveAll(stream)
 			require.Equal(t, codes.Internal, status.Code(err))
 			require.Equal(t, tc.held, len(messages) == 0)
-			require.Equal(t, []string{"trailer"}, stream.Trailer().Get("proxy"))
 			r.pool.requireEmpty(t)
 		})
 	}
@@ -317,8 +314,8 @@ func TestFanSettles(t *testing.T) {
 					start := time.Now()
 					fan.Settle(500 * time.Millisecond)
 					require.Equal(t, tc.settles, time.Since(start))
-					inTime := fan.Errors()[1] == nil
-					require.Equal(t, tc.lasts == tc.settles, inTime)
+					inTime := tc.lasts == tc.settles
+					require.Equal(t, relay.End{Node: "node-1", Over: inTime, Seen: inTime}, fan.Ends()[1])
 					return nil
 				})
 				stream := r.call(t.Context(), payload(0, 10))
@@ -389,4 +386,43 @@ func TestFanMetrics(t *testing.T) {
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	require.NotEmpty(t, families)
+}
+
+func TestReceiveRest(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		limit   int
+		tooLong bool
+	}{
+		"fits":     {limit: 9 * 3000},
+		"too long": {limit: 9*3000 - 1, tooLong: true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, relay.DefaultConfig())
+			messages := payloads(10, 3000)
+			r.onCall(func(stream grpc.ServerStream) error {
+				if _, err := receive(stream); err != nil {
+					return err
+				}
+				rest, err := relay.ReceiveRest(stream, tc.limit)
+				require.Equal(t, tc.tooLong, errors.Is(err, relay.ErrRequestTooLarge))
+				var got [][]byte
+				for i := range rest {
+					got = append(got, rest[i].Data().Materialize())
+					rest[i].Free()
+				}
+				if !tc.tooLong {
+					requireSame(t, messages[1:], got)
+				}
+				return nil
+			})
+			stream := r.call(t.Context(), messages...)
+			require.NoError(t, stream.CloseSend())
+			_, err := receiveAll(stream)
+			require.NoError(t, err)
+			r.pool.requireEmpty(t)
+		})
+	}
 }
