@@ -1,7 +1,6 @@
 package backchannel_test
 
 import (
-	"context"
 	"io"
 	"net"
 	"strconv"
@@ -72,7 +71,7 @@ func linked(b *testing.B) (client, server net.Conn) {
 	}()
 	mux := backchannel.NewClient(insecure.NewCredentials(), backchannel.Services{},
 		zap.NewNop(), backchannel.DefaultConfig())
-	client, _, err := mux.ClientHandshake(context.Background(), "node", clientRaw)
+	client, _, err := mux.ClientHandshake(b.Context(), "node", clientRaw)
 	require.NoError(b, err)
 	server = <-accepted
 	b.Cleanup(func() {

@@ -204,6 +204,7 @@ func TestCloseWaitsForSidechannels(t *testing.T) {
 func TestBroken(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) (*node, net.Conn, chan error) {
+		t.Helper()
 		node, stream, _, broken := breakable(t)
 		return node, stream, broken
 	}
@@ -316,7 +317,7 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 func TestSecondStreamIsCutOff(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, servingOptions{})
-	conn, err := net.Dial("tcp", server.address)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.address)
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	send(t, conn, []byte("backchannel"))

@@ -86,7 +86,7 @@ func (c *Client) ClientHandshake(
 		if err == nil {
 			_ = stream.Close() // nothing was written to it yet
 		}
-		err = context.Cause(ctx)
+		err = fmt.Errorf("multiplex connection: %w", context.Cause(ctx))
 	}
 	if err != nil {
 		_ = conn.Close() // the reason to give up is err

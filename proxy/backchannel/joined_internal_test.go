@@ -17,6 +17,7 @@ type recorder struct {
 	fail   error
 }
 
+// Write implements net.Conn.
 func (r *recorder) Write(p []byte) (int, error) {
 	if r.fail != nil {
 		return 0, r.fail

@@ -33,7 +33,7 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 	case <-l.session.CloseChan():
 		return nil, fmt.Errorf("open yamux stream: %w", yamux.ErrSessionShutdown)
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, gaveUp(ctx)
 	}
 	if !l.begin() {
 		<-l.slots
@@ -63,8 +63,12 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 		}
 		return r.stream, nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return nil, gaveUp(ctx)
 	}
+}
+
+func gaveUp(ctx context.Context) error {
+	return fmt.Errorf("open yamux stream: %w", context.Cause(ctx))
 }
 
 // begin enters a goroutine of open, unless the link is being closed.

@@ -35,6 +35,7 @@ type checker struct {
 	check func(ctx context.Context) error
 }
 
+// Check implements the health service.
 func (c *checker) Check(
 	ctx context.Context, _ *healthpb.HealthCheckRequest,
 ) (*healthpb.HealthCheckResponse, error) {
@@ -50,6 +51,7 @@ type voting struct {
 	vote func(ctx context.Context, storage string) error
 }
 
+// VoteTransaction implements gitalypb.RefTransactionServer.
 func (v *voting) VoteTransaction(
 	ctx context.Context, request *gitalypb.VoteTransactionRequest,
 ) (*gitalypb.VoteTransactionResponse, error) {
@@ -87,7 +89,7 @@ func startServer(t testing.TB, options servingOptions) *serving {
 	mux := backchannel.NewServer(options.inner, peers, zap.NewNop(), options.cfg)
 	server := grpc.NewServer(append(mux.Options(), grpc.WaitForHandlers(true))...)
 	healthpb.RegisterHealthServer(server, &checker{check: options.check})
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	inner, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(mux.Listener(inner)) }()

@@ -51,7 +51,7 @@ func TestStopWithSilentConnections(t *testing.T) {
 					options.inner = credentials.NewTLS(serverTLS)
 				}
 				server := startServer(t, options)
-				conn, err := net.Dial("tcp", server.address)
+				conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.address)
 				require.NoError(t, err)
 				defer func() { _ = conn.Close() }()
 				accepted(t, server.address, clientTLS, tc.tls)
@@ -105,7 +105,7 @@ func TestGracefulStopFinishesCalls(t *testing.T) {
 		close(stopped)
 	}()
 	require.EventuallyWithT(t, func(c *assert.CollectT) { // until it accepts no more
-		conn, err := net.Dial("tcp", server.address)
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.address)
 		if err == nil {
 			_ = conn.Close()
 		}
@@ -122,7 +122,7 @@ func TestSilentConnectionIsClosed(t *testing.T) {
 	cfg := backchannel.DefaultConfig()
 	cfg.HandshakeTimeout = 10 * tick
 	server := startServer(t, servingOptions{cfg: cfg})
-	conn, err := net.Dial("tcp", server.address)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.address)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, conn.Close()) }()
 	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
@@ -142,4 +142,20 @@ func TestPeersRefuseAfterClose(t *testing.T) {
 	}, patience, tick)
 	_, err := server.peers.Conn(1)
 	require.ErrorIs(t, err, backchannel.ErrNoPeer)
+}
+
+// TestClientGoesAwayInItsHandshake leaves nothing behind, and serves others.
+func TestClientGoesAwayInItsHandshake(t *testing.T) {
+	t.Parallel()
+	server := startServer(t, servingOptions{})
+	for _, sent := range []string{
+		"", "backch", "backchannel", "PRI * HTTP/2.0", http2Preface,
+		"backchannel" + string(unhex(t, openFirst)),
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", server.address)
+		require.NoError(t, err)
+		send(t, conn, []byte(sent))
+		require.NoError(t, conn.Close())
+	}
+	require.NoError(t, dial(t, server.address, backchannel.Services{}).check(within(t)))
 }

@@ -44,10 +44,10 @@ func unhex(t testing.TB, digits string) []byte {
 // rawPair is a TCP connection of which the test plays one end.
 func rawPair(t testing.TB) (ours, theirs net.Conn) {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { require.NoError(t, listener.Close()) }()
-	ours, err = net.Dial("tcp", listener.Addr().String())
+	ours, err = (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
 	require.NoError(t, err)
 	theirs, err = listener.Accept()
 	require.NoError(t, err)
@@ -120,7 +120,8 @@ func TestServerBytes(t *testing.T) {
 	t.Parallel()
 	settings := append([]byte(http2Preface), unhex(t, "000000 04 00 00000000")...)
 	dialRaw := func(t *testing.T, address string) net.Conn {
-		conn, err := net.Dial("tcp", address)
+		t.Helper()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", address)
 		require.NoError(t, err)
 		t.Cleanup(func() { _ = conn.Close() })
 		require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))

@@ -61,8 +61,8 @@ func remote(raw string) (string, error) {
 }
 
 func local(raw, rest string) (Address, error) {
-	path, url := strings.CutPrefix(rest, "//")
-	if path == "" || url && !strings.HasPrefix(path, "/") {
+	path, slashes := strings.CutPrefix(rest, "//")
+	if path == "" || slashes && !strings.HasPrefix(path, "/") {
 		return Address{}, invalid(raw)
 	}
 	return Address{Target: "unix:" + path, Unix: true}, nil
@@ -70,7 +70,7 @@ func local(raw, rest string) (Address, error) {
 
 func named(raw, rest string, tls bool) (Address, error) {
 	name := rest
-	if authority, url := strings.CutPrefix(rest, "//"); url {
+	if authority, slashes := strings.CutPrefix(rest, "//"); slashes {
 		_, name, _ = strings.Cut(authority, "/")
 	}
 	if name == "" || strings.HasPrefix(name, "/") {

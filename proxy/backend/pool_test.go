@@ -136,7 +136,7 @@ func TestMessageSizes(t *testing.T) {
 func TestUnixAddress(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "node.socket")
-	listener, err := net.Listen("unix", path)
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", path)
 	require.NoError(t, err)
 	(&fakeNode{}).start(t, listener)
 	for _, address := range []string{"unix:" + path, "unix://" + path} {

@@ -122,7 +122,7 @@ func TestNodeCrashes(t *testing.T) {
 	require.Equal(t, to, receive(t, broken))
 	require.ErrorIs(t, pool.Probe(within(t), to), backend.ErrUnreachable)
 
-	again, err := net.Listen("tcp", listener.Addr().String())
+	again, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", listener.Addr().String())
 	require.NoError(t, err)
 	(&fakeNode{}).start(t, again)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -131,6 +131,7 @@ type failing struct {
 	after int
 }
 
+// Write implements io.Writer.
 func (f *failing) Write(p []byte) (int, error) {
 	if f.after == 0 {
 		return 0, errTorn

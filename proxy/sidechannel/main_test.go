@@ -37,6 +37,7 @@ type fetching struct {
 	fetch func(ctx context.Context) error
 }
 
+// PostUploadPackWithSidechannel implements fetches.
 func (f *fetching) PostUploadPackWithSidechannel(
 	ctx context.Context, _ *gitalypb.PostUploadPackWithSidechannelRequest,
 ) (*gitalypb.PostUploadPackWithSidechannelResponse, error) {
@@ -62,7 +63,7 @@ func serve(
 	mux := backchannel.NewServer(insecure.NewCredentials(), peers, zap.NewNop(), cfg)
 	server := grpc.NewServer(append(mux.Options(), grpc.WaitForHandlers(true))...)
 	gitalypb.RegisterSmartHTTPServiceServer(server, &fetching{fetch: fetch})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(mux.Listener(listener)) }()

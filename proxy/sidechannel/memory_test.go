@@ -2,6 +2,7 @@ package sidechannel_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"testing"
@@ -37,13 +38,14 @@ func sending(total int) func(ctx context.Context) error {
 
 // fetchAll reads so many bytes through client's sidechannel.
 func fetchAll(ctx context.Context, t testing.TB, client *party, total int) {
+	t.Helper()
 	buffer := make([]byte, 64<<10)
 	got := 0
 	call, channel := client.fetch(ctx, func(conn *sidechannel.ClientConn) error {
 		for {
 			n, err := conn.Read(buffer)
 			got += n
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return nil
 			}
 			if err != nil {
