@@ -1,0 +1,211 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"praefect/coordinator"
+)
+
+// giveBackTimeout bounds the statement that gives a claim back when the worker is ending.
+const giveBackTimeout = 5 * time.Second
+
+// repair is one claim being worked on.
+type repair struct {
+	*Worker
+	claim coordinator.RepairClaim
+	// emptied says that the replica was removed; once is enough.
+	emptied bool
+	// failed says that a node could not do what it was asked for.
+	failed bool
+}
+
+// run repairs one replica and gives its claim back, whatever happens.
+func (w *Worker) run(ctx context.Context, claim coordinator.RepairClaim, claimed time.Time) {
+	log := w.log.With(zap.Inline(claim.Key), zap.String("storage", string(claim.Storage)),
+		zap.Int64("repository_id", int64(claim.Repository)))
+	virtualStorage, storage := string(claim.Key.VirtualStorage), string(claim.Storage)
+	w.metrics.delay.WithLabelValues(change).Observe(claim.Overdue.Seconds())
+	inFlight := w.metrics.inFlight.WithLabelValues(virtualStorage, storage, change)
+	inFlight.Inc()
+	defer inFlight.Dec()
+
+	start := time.Now()
+	r := &repair{Worker: w, claim: claim}
+	err := r.guarded(ctx, claimed)
+	result := "repaired"
+	switch {
+	case err == nil:
+		w.metrics.latency.WithLabelValues(change).Observe(time.Since(start).Seconds())
+		log.Info("replica repaired", zap.Duration("duration", time.Since(start)))
+	case r.failed:
+		result = "failed"
+		log.Warn("repair failed", zap.Int("failures", claim.Failures+1), zap.Error(err))
+	default:
+		result = "postponed"
+		log.Info("repair postponed", zap.Error(err))
+	}
+	w.metrics.results.WithLabelValues(virtualStorage, storage, result).Inc()
+	if err != nil {
+		r.giveBack(ctx, log, err)
+	}
+}
+
+// guarded repairs under a guard that keeps the claim and ends the work when it cannot be kept.
+func (r *repair) guarded(ctx context.Context, claimed time.Time) error {
+	guard, stop := r.guard(ctx, claimed)
+	defer stop()
+	err := r.do(guard)
+	if err != nil && guard.Err() != nil {
+		// What ended the guard explains the error better than the error that followed from it.
+		return fmt.Errorf("%w: %w", context.Cause(guard), err)
+	}
+	return err
+}
+
+// do is one repair from its first copy to its last.
+func (r *repair) do(ctx context.Context) error {
+	took, err := r.copy(ctx)
+	if err != nil {
+		return err
+	}
+	if err := r.Store.JoinRepair(ctx, r.claim); err != nil {
+		return fmt.Errorf("let replica join: %w", err)
+	}
+	start := time.Now()
+	if err := r.awaitJoined(ctx); err != nil {
+		return err
+	}
+	if took+time.Since(start) > r.config.Quick {
+		if took, err = r.copy(ctx); err != nil {
+			return err
+		}
+	}
+	return r.finish(ctx, r.config.last(took))
+}
+
+// copy copies from any current replica while writes go on, afresh if that has failed before. It
+// returns how long that took.
+func (r *repair) copy(ctx context.Context) (time.Duration, error) {
+	repository, err := r.Store.Load(ctx, r.claim.Repository)
+	if err != nil {
+		return 0, err
+	}
+	source, err := r.choose(repository, r.claim.Storage)
+	if err != nil {
+		return 0, err
+	}
+	defer r.vacate(source)
+	ctx, cancel := context.WithTimeoutCause(ctx, r.config.Copy, errSlow)
+	defer cancel()
+
+	start, job := time.Now(), r.job(repository, source)
+	if r.claim.Failures >= r.config.Afresh && !r.emptied {
+		if err := r.empty(ctx, job); err != nil {
+			return 0, err
+		}
+	}
+	if err := r.transfer(ctx, job); err != nil {
+		return 0, err
+	}
+	return time.Since(start), nil
+}
+
+func (r *repair) job(repository coordinator.Repository, source end) Job {
+	return Job{
+		VirtualStorage: repository.Key.VirtualStorage, ReplicaPath: repository.ReplicaPath,
+		Source: source.storage, Target: r.claim.Storage,
+	}
+}
+
+// empty removes the outdated replica. Its row says first that nothing is there, and refuses if the
+// replica is current.
+func (r *repair) empty(ctx context.Context, job Job) error {
+	if err := r.Store.EmptyReplica(ctx, r.claim); err != nil {
+		return fmt.Errorf("empty replica: %w", err)
+	}
+	r.log.Warn("replica is removed to be copied afresh", zap.Inline(r.claim.Key),
+		zap.String("storage", string(r.claim.Storage)), zap.Int("failures", r.claim.Failures))
+	r.emptied = true
+	if err := r.Copier.Remove(ctx, job); err != nil {
+		r.failed = ctx.Err() == nil
+		return fmt.Errorf("remove replica: %w", err)
+	}
+	return nil
+}
+
+// transfer copies while both nodes are healthy.
+func (r *repair) transfer(ctx context.Context, job Job) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	stop := r.watch(ctx, job, cancel)
+	defer stop()
+
+	err := r.Copier.Copy(ctx, job)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("copy replica from %q: %w: %w", job.Source, context.Cause(ctx), err)
+	default:
+		r.failed = true
+		return fmt.Errorf("copy replica from %q: %w", job.Source, err)
+	}
+}
+
+func (r *repair) awaitJoined(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.config.Join)
+	defer cancel()
+	return r.Turns.AwaitJoined(ctx, r.claim)
+}
+
+// finish makes the last copy under the turn and raises the replica to the generation that was read
+// under it. See the invariant of the package.
+func (r *repair) finish(ctx context.Context, bound time.Duration) error {
+	waiting, cancel := context.WithTimeout(ctx, r.config.Hold)
+	defer cancel()
+	hold, err := r.Turns.Hold(waiting, r.claim)
+	if err != nil {
+		return err
+	}
+	defer hold.Release()
+
+	source, err := r.choose(hold.Repository, r.claim.Storage)
+	if err != nil {
+		return err
+	}
+	defer r.vacate(source)
+	bounded, cancel := context.WithTimeoutCause(ctx, bound, errSlow)
+	defer cancel()
+	if err := r.transfer(bounded, r.job(hold.Repository, source)); err != nil {
+		return err
+	}
+	if err := r.Store.FinishRepair(ctx, r.claim, hold.Repository.Generation); err != nil {
+		return fmt.Errorf("finish repair: %w", err)
+	}
+	return nil
+}
+
+// giveBack postpones the repair, or leaves it when the claim is not ours any more.
+func (r *repair) giveBack(ctx context.Context, log *zap.Logger, reason error) {
+	postponement := coordinator.Postponement{Delay: r.config.BackoffMin}
+	switch {
+	case r.failed:
+		postponement.Failure = reason.Error()
+		postponement.Delay = r.config.pause(r.claim.Failures)
+	case errors.Is(reason, errSlow):
+		// It may have kept writers waiting, so not again at once.
+		postponement.Delay = r.config.BackoffMax
+	}
+	// The claim is given back also when the worker ends.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), giveBackTimeout)
+	defer cancel()
+	err := r.Store.PostponeRepair(ctx, r.claim, postponement)
+	if err != nil && !errors.Is(err, coordinator.ErrSuperseded) {
+		log.Warn("claim of a repair is left to end", zap.Error(err))
+	}
+}
