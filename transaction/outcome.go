@@ -53,14 +53,18 @@ func (t *Transaction) dropOrDoubt() {
 	t.startRecord(Record{Outcome: outcome, Raise: raise, Verify: true})
 }
 
-// nothing ends a write that every voter that was told COMMIT has abandoned.
+// nothing ends a write that every copy that was told COMMIT has abandoned. A learner that may have it
+// nevertheless is behind.
 func (t *Transaction) nothing() {
 	t.sum.Verify = true
 	t.sum.Dropped++
 	t.conclusion(func(*voter) bool { return true })
 	t.write.state = writeNone
 	for i := range t.voters {
-		if v := &t.voters[i]; v.wait.kind == waitWrite {
+		switch v := &t.voters[i]; {
+		case v.learner && v.mark.touched():
+			t.leave(v)
+		case v.wait.kind == waitWrite:
 			t.answer(v, Abort)
 		}
 	}

@@ -22,8 +22,11 @@ func (t *Transaction) count(vote Vote) tally {
 	n := t.rounds.frontier()
 	for i := range t.voters {
 		v := &t.voters[i]
+		out := t.write.state != writeNone && v.mark.settled() // no copy of this write any more
 		switch {
-		case !v.open() || !v.counts():
+		case !v.open() || !v.counts(), out && !v.inRound(n):
+		case out:
+			c.differ++
 		case !v.inRound(n):
 			c.missing++
 		case v.wait.kind == waitRound && v.wait.phase == Prepared && v.wait.vote == vote:

@@ -14,8 +14,8 @@ func (t *Transaction) Recorded(write uint64) {
 		t.turn, t.turnUsed = turnNone, false
 	}
 	r := w.record
-	if r.Outcome == Kept && t.steered() && t.primary().next == t.rounds.frontier() &&
-		!t.primary().mark.committed {
+	if r.Outcome == Kept && t.steered() && !t.primary().mark.settled() {
+		// The copies have decided the round in which the primary should have confirmed.
 		t.push(round{phase: Committed, vote: w.vote, write: w.number})
 	}
 	t.deposed = t.deposed || r.Primary != t.primary().name

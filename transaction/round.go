@@ -54,21 +54,18 @@ func (h *history) drop(n uint64) {
 	}
 }
 
-// push decides the frontier and judges every vote that waits in it.
+// push decides the frontier and judges every vote that was cast in it, also the confirmations of
+// voters that have closed since.
 func (t *Transaction) push(r round) {
 	n := t.rounds.frontier()
 	t.rounds.push(r)
 	for i := range t.voters {
 		v := &t.voters[i]
-		if v.wait.round != n {
-			continue
-		}
-		switch v.wait.kind {
-		case waitRound:
-			t.judge(v, r)
-		case waitWrite:
+		if v.mark.committed && v.mark.round == n {
 			t.compare(v, r)
-		case waitNone, waitGate, waitLate:
+		}
+		if v.wait.kind == waitRound && v.wait.round == n {
+			t.judge(v, r)
 		}
 	}
 }
@@ -84,7 +81,7 @@ func (t *Transaction) judge(v *voter, r round) {
 		return
 	}
 	switch {
-	case r.phase == Prepared && !t.write.accepts(r.write):
+	case r.phase == Prepared && (!t.write.accepts(r.write) || v.mark.settled()):
 		t.answer(v, Abort)
 	case r.phase == Prepared:
 		v.mark.told = true

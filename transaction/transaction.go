@@ -147,7 +147,6 @@ func (t *Transaction) Ended(name Voter) {
 // was told COMMIT for and did not confirm is uncertain.
 func (t *Transaction) Lost(name Voter) {
 	if v := t.runningVoter(name); v != nil {
-		v.lost = true
 		t.end(v)
 	}
 }

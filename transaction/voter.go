@@ -7,8 +7,6 @@ type voter struct {
 
 	// running is true until the voter's RPC has ended or contact with it was lost.
 	running bool
-	// lost says how it stopped running: without anybody knowing what it did last.
-	lost bool
 	// behind is true once a record passed over the voter, or the turn found it outdated. Every later
 	// vote of it is told ABORT.
 	behind bool
@@ -68,9 +66,10 @@ type wait struct {
 type mark struct {
 	// told is true once COMMIT was told for a PREPARED vote of the write.
 	told bool
-	// committed is true once a voter that was told has cast COMMITTED, with vote.
+	// committed is true once a voter that was told has cast COMMITTED, with vote in round.
 	committed bool
 	vote      Vote
+	round     uint64
 	// abandoned is true once a voter that was told has gone on, or ended, without COMMITTED.
 	abandoned bool
 	// dissented is true once the voter was told ABORT in a round that the write depends on.

@@ -39,27 +39,32 @@ func (t *Transaction) begin() {
 	}
 }
 
-// closes says that a vote ends the part of v in the write in progress. The all-zero vote at the end
-// of a push never does: it is cast whether or not git went on after PREPARED.
+// closes says that a vote ends the part of v in the write in progress, if only that of a dissenter.
+// The all-zero vote at the end of a push never does: it is cast whether or not git went on after
+// PREPARED.
 func (t *Transaction) closes(v *voter, phase Phase, vote Vote) bool {
-	return t.write.state != writeNone && v.mark.told && !v.mark.settled() &&
+	return t.write.state != writeNone && v.mark.touched() && !v.mark.committed &&
 		phase == Committed && vote != Vote{}
 }
 
 // confirm takes the COMMITTED vote that v waits with. The primary's fixes what the others have to
-// cast in the same round.
+// cast, and in which round, unless the record of the copies is under way already.
 func (t *Transaction) confirm(v *voter) {
-	v.mark.committed, v.mark.vote = true, v.wait.vote
+	w := &t.write
+	v.mark.committed, v.mark.vote, v.mark.round = true, v.wait.vote, v.wait.round
 	v.wait.kind = waitWrite
-	if v == t.primary() && !t.rounds.decided(v.wait.round) {
-		if !t.write.valued { // else the record of the copies is under way
-			t.write.valued, t.write.vote = true, v.wait.vote
-		}
-		t.push(round{phase: Committed, vote: t.write.vote, write: t.write.number})
-		return
-	}
 	if t.rounds.decided(v.wait.round) {
 		t.compare(v, t.rounds.at(v.wait.round))
+		return
+	}
+	if v != t.primary() {
+		return
+	}
+	if !w.valued {
+		w.valued, w.vote = true, v.wait.vote
+	}
+	if v.wait.round == t.rounds.frontier() { // not so when an earlier vote of it was refused
+		t.push(round{phase: Committed, vote: w.vote, write: w.number})
 	}
 }
 
