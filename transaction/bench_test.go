@@ -7,8 +7,9 @@ import (
 	"praefect/transaction"
 )
 
-// BenchmarkReference measures one reference of a push of old git (nine votes of three nodes, a turn
-// and a record), at the start of a push and after 100,000 references. Both must cost the same.
+// BenchmarkReference measures one reference of a push of old git (nine votes of three nodes, a
+// turn and a record), at the start of a push and after 100,000 references. Both must cost the
+// same.
 func BenchmarkReference(b *testing.B) {
 	for _, before := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("nodes=3/before=%d", before), func(b *testing.B) {

@@ -11,8 +11,8 @@ type Config struct {
 	// Learners are replicas in the last step of their repair: they hear every decision and are
 	// never counted, waited for as copies, or raised by a record.
 	Learners []Voter
-	// MinimumCopies is how many voters, the primary or its successor among them, must hold a write
-	// before it may be acknowledged. 1 <= MinimumCopies <= 1 + len(Secondaries).
+	// MinimumCopies is how many voters, the primary or its successor among them, must hold a
+	// write before it may be acknowledged. 1 <= MinimumCopies <= 1 + len(Secondaries).
 	MinimumCopies int
 	// Gate says which votes wait for the repository's turn.
 	Gate Gate

@@ -11,8 +11,8 @@ var (
 	ErrNoPrimary = errors.New("no primary")
 	// ErrDuplicateVoter means that a configuration names a voter twice.
 	ErrDuplicateVoter = errors.New("duplicate voter")
-	// ErrMinimumCopies means that a configuration asks for fewer than one copy, or for more copies
-	// than there are voters that count.
+	// ErrMinimumCopies means that a configuration asks for fewer than one copy, or for more
+	// copies than there are voters that count.
 	ErrMinimumCopies = errors.New("minimum copies out of range")
 	// ErrUnknownGate means that a configuration names a gate that does not exist.
 	ErrUnknownGate = errors.New("unknown gate")

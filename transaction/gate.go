@@ -6,13 +6,13 @@ type Gate uint8
 
 // The gates. PREPARED needs the turn behind every gate but GateNone.
 const (
-	// GateVotes makes the votes that come before any lock wait: PREPARING, the vote around the update
-	// hook and votes we do not know.
+	// GateVotes makes the votes that come before any lock wait: PREPARING, the vote around the
+	// update hook and votes we do not know.
 	GateVotes Gate = iota
 	// GatePrepared makes PREPARING and PREPARED wait, the latter with locks held.
 	GatePrepared
-	// GateHeld is for calls that lock before they vote: the turn is held when they start, and it is
-	// taken again, as with GateVotes, for what follows the first record.
+	// GateHeld is for calls that lock before they vote: the turn is held when they start, and it
+	// is taken again, as with GateVotes, for what follows the first record.
 	GateHeld
 	// GateNone is for creations, which exclude each other by other means.
 	GateNone
@@ -35,9 +35,12 @@ func (g Gate) String() string {
 
 // The votes that nodes cast around hooks: SHA-1 of "synchronize <name> hook".
 const (
-	votePreReceive  = "\x74\x75\xa0\xd8\x7c\xbb\xee\x23\xb9\xa7\xe8\xcc\xde\x58\xa4\x94\xdb\x01\x61\x1f"
-	voteUpdate      = "\x95\x90\x87\xc3\x0d\x48\x3e\x52\xb9\xe8\x57\x4a\x4b\xd5\x8c\x4c\xd7\x07\x06\x92"
-	votePostReceive = "\x17\x70\x9b\xa9\xf2\x6e\xcc\x0b\x01\x09\xe3\x01\x5e\xd9\xe8\x24\x79\x28\x41\xfb"
+	votePreReceive = "\x74\x75\xa0\xd8\x7c\xbb\xee\x23\xb9\xa7" +
+		"\xe8\xcc\xde\x58\xa4\x94\xdb\x01\x61\x1f"
+	voteUpdate = "\x95\x90\x87\xc3\x0d\x48\x3e\x52\xb9\xe8" +
+		"\x57\x4a\x4b\xd5\x8c\x4c\xd7\x07\x06\x92"
+	votePostReceive = "\x17\x70\x9b\xa9\xf2\x6e\xcc\x0b\x01\x09" +
+		"\xe3\x01\x5e\xd9\xe8\x24\x79\x28\x41\xfb"
 )
 
 // is compares a vote with one of the constants above.

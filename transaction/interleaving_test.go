@@ -64,8 +64,8 @@ func interleavings() [][]transaction.Voter {
 	return all
 }
 
-// TestAllInterleavings plays one write of three nodes in every order of votes, with each single fault
-// before each vote, for each minimum of copies.
+// TestAllInterleavings plays one write of three nodes in every order of votes, with each single
+// fault before each vote, for each minimum of copies.
 func TestAllInterleavings(t *testing.T) {
 	t.Parallel()
 	for minimum := 1; minimum <= 3; minimum++ {

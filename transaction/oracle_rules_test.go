@@ -61,7 +61,10 @@ func (o *oracle) deed(s *oracleSeat) deed {
 	if w == nil {
 		return d
 	}
-	for n := w.from[slices.Index(o.seats, s)]; n < len(s.row) && d.closer == nil && !d.abandoned; n++ {
+	for n := w.from[slices.Index(o.seats, s)]; n < len(s.row); n++ {
+		if d.closer != nil || d.abandoned {
+			break
+		}
 		v := s.row[n]
 		mine := n < len(o.rounds) && o.rounds[n].write == w && !o.rounds[n].lost
 		differs := mine && (o.rounds[n].phase != v.phase || o.rounds[n].vote != v.vote)

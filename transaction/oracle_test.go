@@ -6,9 +6,9 @@ import (
 	"praefect/transaction"
 )
 
-// oracle is a second implementation of the voting rules that is as dumb as possible: it keeps every
-// vote that was ever cast, and after each event looks at all of them again, from the first round on,
-// until nothing changes.
+// oracle is a second implementation of the voting rules that is as dumb as possible: it keeps
+// every vote that was ever cast, and after each event looks at all of them again, from the first
+// round on, until nothing changes.
 type oracle struct {
 	config transaction.Config
 	seats  []*oracleSeat // the primary first
@@ -95,7 +95,9 @@ func newOracle(c transaction.Config) *oracle {
 	}
 	names := append([]transaction.Voter{c.Primary}, c.Secondaries...)
 	for i, name := range append(names, c.Learners...) {
-		o.seats = append(o.seats, &oracleSeat{name: name, learner: i >= len(names), current: true})
+		o.seats = append(o.seats, &oracleSeat{
+			name: name, learner: i >= len(names), current: true,
+		})
 	}
 	return o
 }

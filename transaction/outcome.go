@@ -1,7 +1,7 @@
 package transaction
 
-// finish turns the evidence of the write in progress into a record, or into nothing when nobody can
-// have changed anything.
+// finish turns the evidence of the write in progress into a record, or into nothing when nobody
+// can have changed anything.
 func (t *Transaction) finish() bool {
 	w := &t.write
 	t.ready.Grace = nil // what was to be waited for has come meanwhile
@@ -22,7 +22,8 @@ func (t *Transaction) finish() bool {
 	return false
 }
 
-// split says that copies confirmed the write differently and the primary did not say which is right.
+// split says that copies confirmed the write differently and the primary did not say which is
+// right.
 func (t *Transaction) split(vote Vote) bool {
 	for i := range t.voters {
 		if m := t.voters[i].mark; m.committed && m.vote != vote {
@@ -42,8 +43,9 @@ func (t *Transaction) keep() {
 	})
 }
 
-// dropOrDoubt handles a write that nobody confirmed, or that its primary abandoned. Copies that are
-// known not to have it stay; those that may have it do not. Without any such copy the primary stays.
+// dropOrDoubt handles a write that nobody confirmed, or that its primary abandoned. Copies that
+// are known not to have it stay; those that may have it do not. Without any such copy the primary
+// stays.
 func (t *Transaction) dropOrDoubt() {
 	raise := t.pick(func(v *voter) bool { return !v.mark.touched() && !v.mark.dissented })
 	outcome := Dropped
@@ -53,8 +55,8 @@ func (t *Transaction) dropOrDoubt() {
 	t.startRecord(Record{Outcome: outcome, Raise: raise, Verify: true})
 }
 
-// nothing ends a write that every copy that was told COMMIT has abandoned. A learner that may have it
-// nevertheless is behind.
+// nothing ends a write that every copy that was told COMMIT has abandoned. A learner that may
+// have it nevertheless is behind.
 func (t *Transaction) nothing() {
 	t.sum.Verify = true
 	t.sum.Dropped++
@@ -70,8 +72,8 @@ func (t *Transaction) nothing() {
 	}
 }
 
-// pick returns the copies that pass, whether or not they are still open: what is on their disk does
-// not change by that.
+// pick returns the copies that pass, whether or not they are still open: what is on their disk
+// does not change by that.
 func (t *Transaction) pick(pass func(*voter) bool) []Voter {
 	var names []Voter
 	for i := range t.voters {
@@ -99,7 +101,8 @@ func (t *Transaction) startRecord(r Record) {
 	t.ready.Record = &r
 }
 
-// successor is the primary if it is raised, else the first raised voter that is open, else the first.
+// successor is the primary if it is raised, else the first raised voter that is open, else the
+// first.
 func (t *Transaction) successor(raise []Voter) Voter {
 	for _, name := range raise {
 		if name == t.primary().name {

@@ -79,7 +79,8 @@ func (c *rapidChooser) more() bool {
 	return c.left >= 0
 }
 
-// TestAgainstOracle checks that both implementations do the same, and that neither breaks a promise.
+// TestAgainstOracle checks that both implementations do the same, and that neither breaks a
+// promise.
 func TestAgainstOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

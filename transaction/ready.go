@@ -6,16 +6,17 @@ package transaction
 // The shell carries out the fields in the order in which they are declared: Committing before the
 // answers, since answering COMMIT is what makes a write visible on a node.
 type Ready struct {
-	// Committing says that COMMIT of a PREPARED round is among the answers and that it opens a new
-	// write: from now until its record only the primary may be read.
+	// Committing says that COMMIT of a PREPARED round is among the answers and that it opens a
+	// new write: from now until its record only the primary may be read.
 	Committing bool
 	// Answers are to be delivered to the voters that wait for them.
 	Answers []Answer
-	// TakeTurn asks for the repository's turn; answered by TurnTaken or TurnRefused. It is set again
-	// with LocksHeld while the turn is still being waited for, to shorten the wait.
+	// TakeTurn asks for the repository's turn; answered by TurnTaken or TurnRefused. It is set
+	// again with LocksHeld while the turn is still being waited for, to shorten the wait.
 	TakeTurn *TurnRequest
 	// YieldTurn offers the held turn to others that wait for it. If nobody does, the shell calls
-	// TurnTaken at once, otherwise it gives the turn back and takes it again at the end of the line.
+	// TurnTaken at once, otherwise it gives the turn back and takes it again at the end of the
+	// line.
 	YieldTurn bool
 	// ReleaseTurn says that the turn is not needed any more: give it back, or stop waiting for it
 	// without reporting a result. It is the last word about the turn.
@@ -27,8 +28,8 @@ type Ready struct {
 	// Late are voters that confirmed a write after its record; each is answered by LateResolved.
 	Late []Late
 	// Awaited are the voters that others wait for, now. It is a state, not an event: who is not
-	// listed any more is not awaited any more. The shell ejects a voter that is awaited at the same
-	// step for too long.
+	// listed any more is not awaited any more. The shell ejects a voter that is awaited at the
+	// same step for too long.
 	Awaited []Awaited
 }
 
@@ -65,8 +66,8 @@ const (
 	Kept Outcome = iota + 1
 	// Dropped means that the raised voters do not have the write and that others may.
 	Dropped
-	// Doubtful means that nobody knows who has the write: the primary alone is raised, whatever it
-	// holds.
+	// Doubtful means that nobody knows who has the write: the primary alone is raised, whatever
+	// it holds.
 	Doubtful
 )
 
@@ -94,15 +95,15 @@ type Record struct {
 	Raise []Voter
 	// Primary is the primary from now on: the one so far if it is raised, else its successor.
 	Primary Voter
-	// BelowMinimum says that fewer than MinimumCopies voters have a kept write: it must be recorded,
-	// and must not be acknowledged.
+	// BelowMinimum says that fewer than MinimumCopies voters have a kept write: it must be
+	// recorded, and must not be acknowledged.
 	BelowMinimum bool
 	// Verify says that the replicas' digests are to be compared.
 	Verify bool
 }
 
-// Late is a voter that was told COMMIT, was not finished when its write was recorded without it, and
-// has confirmed since.
+// Late is a voter that was told COMMIT, was not finished when its write was recorded without it,
+// and has confirmed since.
 type Late struct {
 	Write uint64
 	Voter Voter
@@ -111,13 +112,13 @@ type Late struct {
 // Awaited is a voter that others wait for.
 type Awaited struct {
 	Voter Voter
-	// Step grows with each vote of the voter, so that a voter that is slow but moves is told from one
-	// that hangs.
+	// Step grows with each vote of the voter, so that a voter that is slow but moves is told from
+	// one that hangs.
 	Step uint64
 }
 
-// Ready returns what the events since the last call ask for. It does work only in proportion to the
-// number of voters.
+// Ready returns what the events since the last call ask for. It does work only in proportion to
+// the number of voters.
 func (t *Transaction) Ready() Ready {
 	r := t.ready
 	r.Awaited = t.awaited()

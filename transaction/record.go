@@ -2,9 +2,9 @@ package transaction
 
 import "slices"
 
-// Recorded reports that the record of a write was written, and the turn given back with it. Raised
-// voters are released; who was told COMMIT for the write and has not confirmed may still do so; who
-// was not told is behind.
+// Recorded reports that the record of a write was written, and the turn given back with it.
+// Raised voters are released; who was told COMMIT for the write and has not confirmed may still
+// do so; who was not told is behind.
 func (t *Transaction) Recorded(write uint64) {
 	w := &t.write
 	if w.number != write || w.state != writeRecording || t.failed {
@@ -29,8 +29,8 @@ func (t *Transaction) Recorded(write uint64) {
 	t.settle()
 }
 
-// RecordFailed reports that the outcome of a write is unknown. The turn stays as it is, everybody is
-// told ABORT from now on, and the call must fail.
+// RecordFailed reports that the outcome of a write is unknown. The turn stays as it is, everybody
+// is told ABORT from now on, and the call must fail.
 func (t *Transaction) RecordFailed(write uint64) {
 	if t.write.number != write || t.write.state != writeRecording || t.failed {
 		return

@@ -12,9 +12,9 @@ type round struct {
 
 // history holds the decided rounds that some open voter has not reached yet.
 //
-// Invariant: an undecided round is answered to nobody, so no voter is ever beyond the first of them.
-// There is at most one undecided round with votes in it, the frontier, and its votes are exactly
-// those that wait. That is why a round needs no list of votes.
+// Invariant: an undecided round is answered to nobody, so no voter is ever beyond the first of
+// them. There is at most one undecided round with votes in it, the frontier, and its votes are
+// exactly those that wait. That is why a round needs no list of votes.
 type history struct {
 	// base is the number of the round kept[head]; rounds before it were dropped.
 	base uint64
@@ -38,9 +38,9 @@ func (h *history) at(n uint64) round {
 
 func (h *history) push(r round) { h.kept = append(h.kept, r) }
 
-// drop forgets the rounds before n. What is left moves to the front of the array once it is at most
-// half of it, so that the array does not grow with the number of rounds and each round is moved once
-// on average.
+// drop forgets the rounds before n. What is left moves to the front of the array once it is at
+// most half of it, so that the array does not grow with the number of rounds and each round is
+// moved once on average.
 func (h *history) drop(n uint64) {
 	n = min(n, h.frontier())
 	if n <= h.base {

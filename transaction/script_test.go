@@ -128,7 +128,8 @@ func (s *script) event(t *testing.T, b *strings.Builder, words []string) {
 	case "record-failed":
 		s.tx.RecordFailed(number(t, words[1]))
 	case "late":
-		s.tx.LateResolved(number(t, words[2]), transaction.Voter(words[1]), words[3] == "taken-back")
+		back := words[3] == "taken-back"
+		s.tx.LateResolved(number(t, words[2]), transaction.Voter(words[1]), back)
 	default:
 		require.Failf(t, "unknown event", "%q", words)
 	}

@@ -3,12 +3,13 @@ package transaction
 // Summary is what is known of a transaction. It is final once every voter has ended and no record
 // or late confirmation is under way.
 type Summary struct {
-	// Prepared says that somebody cast PREPARED. Without it the votes say nothing about what the call
-	// has changed.
+	// Prepared says that somebody cast PREPARED. Without it the votes say nothing about what the
+	// call has changed.
 	Prepared bool
 	// Recorded is the number of writes whose record says that they are kept.
 	Recorded uint64
-	// Dropped is the number of writes that were told COMMIT and are not kept, with or without record.
+	// Dropped is the number of writes that were told COMMIT and are not kept, with or without
+	// record.
 	Dropped uint64
 	// Doubtful is the number of writes of which nobody knows.
 	Doubtful uint64
@@ -28,9 +29,11 @@ type Summary struct {
 	Stopped bool
 	// Aborted says that the shell gave the transaction up.
 	Aborted bool
-	// Verify says that the replicas' digests are to be compared, for a reason that no record told.
+	// Verify says that the replicas' digests are to be compared, for a reason that no record
+	// told.
 	Verify bool
-	// Voters is the state of each voter, the primary first, then in the order of the configuration.
+	// Voters is the state of each voter, the primary first, then in the order of the
+	// configuration.
 	Voters []VoterSummary
 }
 
@@ -81,8 +84,8 @@ func (t *Transaction) Summary() Summary {
 	return s
 }
 
-// Settled says that the primary has ended and no write is without outcome: what the client is told
-// does not change any more.
+// Settled says that the primary has ended and no write is without outcome: what the client is
+// told does not change any more.
 func (t *Transaction) Settled() bool {
 	return !t.primary().running && (t.write.state == writeNone || t.failed)
 }

@@ -2,8 +2,9 @@ package transaction
 
 import "fmt"
 
-// Transaction is the agreement of the nodes on what one call changes. It is a plain value: methods
-// are events, [Transaction.Ready] returns what they ask for. It is not safe for concurrent use.
+// Transaction is the agreement of the nodes on what one call changes. It is a plain value:
+// methods are events, [Transaction.Ready] returns what they ask for. It is not safe for
+// concurrent use.
 type Transaction struct {
 	minimum int
 	gate    Gate
@@ -24,8 +25,8 @@ type Transaction struct {
 
 	// stopped, aborted and failed mean that the frontier is decided no more.
 	stopped, aborted, failed bool
-	// deposed is true once a record has replaced the primary: it steers the rounds on if it is taken
-	// back in, and opens no further write.
+	// deposed is true once a record has replaced the primary: it steers the rounds on if it is
+	// taken back in, and opens no further write.
 	deposed bool
 
 	tickets Ticket
@@ -77,9 +78,10 @@ func (t *Transaction) steered() bool {
 	return t.primary().open() && !t.stopped && !t.aborted && !t.failed
 }
 
-// Cast takes a vote. The decision comes through [Ready], with the returned ticket; it may be there at
-// once. A voter that is closed is told ABORT. Cast fails with [ErrUnknownVoter], or with
-// [ErrVotePending] when an earlier vote of the voter is not answered yet; then nothing has changed.
+// Cast takes a vote. The decision comes through [Ready], with the returned ticket; it may be
+// there at once. A voter that is closed is told ABORT. Cast fails with [ErrUnknownVoter], or with
+// [ErrVotePending] when an earlier vote of the voter is not answered yet; then nothing has
+// changed.
 func (t *Transaction) Cast(name Voter, phase Phase, vote Vote) (Ticket, error) {
 	slot, ok := t.slots[name]
 	if !ok {
@@ -143,8 +145,8 @@ func (t *Transaction) Ended(name Voter) {
 	}
 }
 
-// Lost reports that contact with the voter was lost: nothing is known of it any more. A write that it
-// was told COMMIT for and did not confirm is uncertain.
+// Lost reports that contact with the voter was lost: nothing is known of it any more. A write
+// that it was told COMMIT for and did not confirm is uncertain.
 func (t *Transaction) Lost(name Voter) {
 	if v := t.runningVoter(name); v != nil {
 		t.end(v)
@@ -166,22 +168,22 @@ func (t *Transaction) end(v *voter) {
 	t.settle()
 }
 
-// Stop reports that a hook on the primary refused the change. Votes in rounds that the primary has
-// not completed are told STOP; stragglers in decided rounds, and a write that is open, go on.
+// Stop reports that a hook on the primary refused the change. Votes in rounds that the primary
+// has not completed are told STOP; stragglers in decided rounds, and a write that is open, go on.
 func (t *Transaction) Stop() {
 	t.stopped = true
 	t.settle()
 }
 
-// Abort gives up: rounds that are not decided are lost from now on. A write that is open still goes to
-// its record.
+// Abort gives up: rounds that are not decided are lost from now on. A write that is open still
+// goes to its record.
 func (t *Transaction) Abort() {
 	t.aborted = true
 	t.settle()
 }
 
-// settle follows the consequences of an event to their end, and forgets the rounds that every open
-// voter has passed.
+// settle follows the consequences of an event to their end, and forgets the rounds that every
+// open voter has passed.
 func (t *Transaction) settle() {
 	if t.failed {
 		return

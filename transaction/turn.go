@@ -30,8 +30,8 @@ func (t *Transaction) ask(r TurnRequest) {
 	}
 }
 
-// TurnTaken reports that the turn is held. Lapsed are the voters that were found not to be current
-// any more when it was taken: they are no copies and every vote of them is told ABORT.
+// TurnTaken reports that the turn is held. Lapsed are the voters that were found not to be
+// current any more when it was taken: they are no copies and every vote of them is told ABORT.
 func (t *Transaction) TurnTaken(lapsed []Voter) {
 	if t.turn != turnAsked {
 		return
@@ -47,7 +47,8 @@ func (t *Transaction) TurnTaken(lapsed []Voter) {
 	t.settle()
 }
 
-// TurnRefused reports that the turn was not to be had. Who waits for it, now or later, is told ABORT.
+// TurnRefused reports that the turn was not to be had. Who waits for it, now or later, is told
+// ABORT.
 func (t *Transaction) TurnRefused() {
 	if t.turn != turnAsked {
 		return
@@ -57,10 +58,10 @@ func (t *Transaction) TurnRefused() {
 	t.settle()
 }
 
-// finishTurn gives the turn back once nothing can need it any more. While voters are still removing
-// their locks it waits a grace for them, so that the next writer does not run into these locks. When
-// nobody cast PREPARED the shell keeps the turn: what the call changed without a vote is recorded
-// under it.
+// finishTurn gives the turn back once nothing can need it any more. While voters are still
+// removing their locks it waits a grace for them, so that the next writer does not run into these
+// locks. When nobody cast PREPARED the shell keeps the turn: what the call changed without a vote
+// is recorded under it.
 func (t *Transaction) finishTurn() bool {
 	finished := t.write.state == writeNone && !t.steered() && !t.failed
 	switch {

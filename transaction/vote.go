@@ -8,8 +8,8 @@ import (
 // Voter is a participant of a transaction, known by the storage name of its node.
 type Voter string
 
-// Phase says which step of a reference transaction a vote belongs to. The numbers are those of the
-// wire.
+// Phase says which step of a reference transaction a vote belongs to. The numbers are those of
+// the wire.
 type Phase uint8
 
 // The phases a node may vote in. A number that is not listed is treated like Unknown.

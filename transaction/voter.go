@@ -7,8 +7,8 @@ type voter struct {
 
 	// running is true until the voter's RPC has ended or contact with it was lost.
 	running bool
-	// behind is true once a record passed over the voter, or the turn found it outdated. Every later
-	// vote of it is told ABORT.
+	// behind is true once a record passed over the voter, or the turn found it outdated. Every
+	// later vote of it is told ABORT.
 	behind bool
 	// current is true while the voter stands at the generation that the next record starts from.
 	current bool

@@ -39,9 +39,9 @@ func (t *Transaction) begin() {
 	}
 }
 
-// closes says that a vote ends the part of v in the write in progress, if only that of a dissenter.
-// The all-zero vote at the end of a push never does: it is cast whether or not git went on after
-// PREPARED.
+// closes says that a vote ends the part of v in the write in progress, if only that of a
+// dissenter. The all-zero vote at the end of a push never does: it is cast whether or not git
+// went on after PREPARED.
 func (t *Transaction) closes(v *voter, phase Phase, vote Vote) bool {
 	return t.write.state != writeNone && v.mark.touched() && !v.mark.committed &&
 		phase == Committed && vote != Vote{}
@@ -112,8 +112,8 @@ func (t *Transaction) conclude() bool {
 	return false
 }
 
-// confirmations is the number of copies that have cast the COMMITTED vote that counts, or the size
-// of the largest group as long as the primary has not cast its own.
+// confirmations is the number of copies that have cast the COMMITTED vote that counts, or the
+// size of the largest group as long as the primary has not cast its own.
 func (t *Transaction) confirmations() int {
 	if t.write.valued {
 		return t.group(t.write.vote)

@@ -14,8 +14,8 @@ type call struct {
 	phase  transaction.Phase
 	vote   transaction.Vote
 	since  time.Time
-	// waiting counts those that wait for the same vote: a node may repeat a vote whose first call it
-	// has lost.
+	// waiting counts those that wait for the same vote: a node may repeat a vote whose first call
+	// it has lost.
 	waiting int
 	// decision is valid once done is closed.
 	decision transaction.Decision
@@ -29,8 +29,8 @@ type ballot struct {
 	vote  transaction.Vote
 }
 
-// cast votes and waits for the decision. When ctx ends first the voter counts as lost, since nobody
-// can tell what its node does next, and the context's error is returned. It fails with
+// cast votes and waits for the decision. When ctx ends first the voter counts as lost, since
+// nobody can tell what its node does next, and the context's error is returned. It fails with
 // [transaction.ErrUnknownVoter], and with [transaction.ErrVotePending] when the voter waits with
 // another vote. The same vote again joins the one that waits.
 func (l *Live) cast(ctx context.Context, b ballot) (transaction.Decision, error) {

@@ -7,18 +7,19 @@ import (
 
 // Config bounds the waits of transactions. The zero value means the defaults.
 type Config struct {
-	// TurnWait is how long a call waits for the repository's turn while no node holds locks for it.
-	// Default 10 s.
+	// TurnWait is how long a call waits for the repository's turn while no node holds locks for
+	// it. Default 10 s.
 	TurnWait time.Duration
 	// TurnWaitLocked is the same while nodes hold locks. Default 2 s.
 	TurnWaitLocked time.Duration
-	// VoteTimeout is how long others wait for a voter's next vote before it is ejected. Default 30 s.
+	// VoteTimeout is how long others wait for a voter's next vote before it is ejected. Default
+	// 30 s.
 	VoteTimeout time.Duration
-	// GraceMin and GraceMax bound the wait for voters that are not finished while enough others are:
-	// twice the node's usual lag. Default 50 ms to 500 ms.
+	// GraceMin and GraceMax bound the wait for voters that are not finished while enough others
+	// are: twice the node's usual lag. Default 50 ms to 500 ms.
 	GraceMin, GraceMax time.Duration
-	// RecordTimeout is how long writing an outcome may take, with all repetitions of the Writer, before
-	// it counts as unknown. Default 30 s.
+	// RecordTimeout is how long writing an outcome may take, with all repetitions of the Writer,
+	// before it counts as unknown. Default 30 s.
 	RecordTimeout time.Duration
 	// ConfirmTimeout is how long taking a straggler back in may take. Default 5 s.
 	ConfirmTimeout time.Duration
@@ -56,8 +57,8 @@ func (c Config) WithDefaults() Config {
 	return c
 }
 
-// Validate returns [ErrInvalidConfig], with the field named, when a wait is negative or the bounds of
-// the grace are swapped.
+// Validate returns [ErrInvalidConfig], with the field named, when a wait is negative or the
+// bounds of the grace are swapped.
 func (c Config) Validate() error {
 	for _, field := range []struct {
 		name  string

@@ -11,8 +11,8 @@ const (
 	// lagFirst is assumed of a node that was not seen yet: the upper end of what healthy nodes
 	// show.
 	lagFirst = 100 * time.Millisecond
-	// lagWeight makes an observation count an eighth: a node that becomes slow is waited for after a
-	// handful of writes, and one slow write does not change much.
+	// lagWeight makes an observation count an eighth: a node that becomes slow is waited for
+	// after a handful of writes, and one slow write does not change much.
 	lagWeight = 8
 	// lagNodes bounds the memory if storages come and go; clusters have a few dozen.
 	lagNodes = 4096
@@ -45,8 +45,8 @@ func (l *lags) observe(voter transaction.Voter, lag time.Duration) {
 	}
 }
 
-// grace is how long to wait for the voters of g: twice the usual lag of the slowest. An unconfirmed
-// primary is given the greatest grace, since going on without it replaces it.
+// grace is how long to wait for the voters of g: twice the usual lag of the slowest. An
+// unconfirmed primary is given the greatest grace, since going on without it replaces it.
 func (l *lags) grace(g *transaction.Grace) time.Duration {
 	if g.Primary && g.Write != 0 {
 		return l.config.GraceMax

@@ -10,8 +10,8 @@ import (
 	"praefect/transaction"
 )
 
-// Live is a transaction under way: the pure value, the votes that wait for it, and the work that it
-// asks for. It is safe for concurrent use.
+// Live is a transaction under way: the pure value, the votes that wait for it, and the work that
+// it asks for. It is safe for concurrent use.
 type Live struct {
 	id       uint64
 	registry *Registry
@@ -85,8 +85,8 @@ func newLive(
 // ID is the number by which nodes name the transaction.
 func (l *Live) ID() uint64 { return l.id }
 
-// Ended reports that the RPC of a voter has ended on its node, with whatever status: what the node
-// did is final.
+// Ended reports that the RPC of a voter has ended on its node, with whatever status: what the
+// node did is final.
 func (l *Live) Ended(voter transaction.Voter) {
 	l.step(func() {
 		if s := l.seat(voter); s != nil {
@@ -101,8 +101,8 @@ func (l *Live) Lost(voter transaction.Voter) {
 	l.step(func() { l.tx.Lost(voter) })
 }
 
-// Abort gives the call up: rounds that are not decided are lost, votes in them are told ABORT. A write
-// that nodes have begun to commit still goes to its record.
+// Abort gives the call up: rounds that are not decided are lost, votes in them are told ABORT. A
+// write that nodes have begun to commit still goes to its record.
 func (l *Live) Abort() { l.step(l.tx.Abort) }
 
 // MayHoldLocks says that cancelling the voter's RPC now may leave locks on its disk.
@@ -149,8 +149,8 @@ func (l *Live) Summary() transaction.Summary {
 
 // Finish ends the transaction. Voters that have not ended count as lost. It waits for records and
 // confirmations under way, which are bounded by [Config], and makes the registry forget the
-// transaction. If ctx ends first, the work goes on, the transaction stays known, and Finish returns
-// the context's error; it may be called again.
+// transaction. If ctx ends first, the work goes on, the transaction stays known, and Finish
+// returns the context's error; it may be called again.
 func (l *Live) Finish(ctx context.Context) (transaction.Summary, error) {
 	l.step(l.closeSeats)
 	select {

@@ -13,11 +13,12 @@ import (
 	"praefect/transaction"
 )
 
-// shardCount spreads the lock of the map of live transactions; a power of two well above the number
-// of cores.
+// shardCount spreads the lock of the map of live transactions; a power of two well above the
+// number of cores.
 const shardCount = 64
 
-// Registry holds the transactions of this process that are under way. It is safe for concurrent use.
+// Registry holds the transactions of this process that are under way. It is safe for concurrent
+// use.
 type Registry struct {
 	log     *zap.Logger
 	config  Config
@@ -31,8 +32,8 @@ type shard struct {
 	lives map[uint64]*Live // guarded by mu
 }
 
-// New returns a registry without transactions whose metrics are registered with registerer. It fails
-// with [ErrInvalidConfig], or when a metric is registered already.
+// New returns a registry without transactions whose metrics are registered with registerer. It
+// fails with [ErrInvalidConfig], or when a metric is registered already.
 func New(registerer prometheus.Registerer, log *zap.Logger, config Config) (*Registry, error) {
 	config = config.WithDefaults()
 	if err := config.Validate(); err != nil {
@@ -57,14 +58,14 @@ type Options struct {
 	VirtualStorage string
 	// Voting says who votes. See [transaction.New] for its errors.
 	Voting transaction.Config
-	// Writer takes turns and records outcomes for this transaction. It is not called any more after
-	// Finish has returned without error.
+	// Writer takes turns and records outcomes for this transaction. It is not called any more
+	// after Finish has returned without error.
 	Writer Writer
 }
 
-// Begin starts a transaction. Its id is a random positive number of 63 bits that no live transaction
-// of this process has. The context only lends its values to what the transaction does in the
-// background; its end does not end the transaction. The caller must call Finish.
+// Begin starts a transaction. Its id is a random positive number of 63 bits that no live
+// transaction of this process has. The context only lends its values to what the transaction does
+// in the background; its end does not end the transaction. The caller must call Finish.
 func (r *Registry) Begin(ctx context.Context, o Options) (*Live, error) {
 	tx, err := transaction.New(o.Voting)
 	if err != nil {
@@ -84,8 +85,8 @@ func (r *Registry) Begin(ctx context.Context, o Options) (*Live, error) {
 	return l, nil
 }
 
-// randomID returns a positive number of 63 bits. Randomness makes an id that a node remembers from an
-// earlier life of this process name nothing.
+// randomID returns a positive number of 63 bits. Randomness makes an id that a node remembers
+// from an earlier life of this process name nothing.
 func randomID() (uint64, error) {
 	var b [8]byte
 	for {

@@ -53,8 +53,8 @@ func (l *Live) stop(t *time.Timer) {
 	}
 }
 
-// await notes whom others wait for; l.mu is held. One timer looks after all of them: to note a time
-// for each vote is much cheaper than to set a timer.
+// await notes whom others wait for; l.mu is held. One timer looks after all of them: to note a
+// time for each vote is much cheaper than to set a timer.
 func (l *Live) await(awaited []transaction.Awaited) {
 	for i := range l.seats {
 		l.seats[i].awaited = false

@@ -6,7 +6,8 @@ import (
 	"praefect/transaction"
 )
 
-// Turn is the repository's line of writers, as one write sees it. Calls of one Live never overlap.
+// Turn is the repository's line of writers, as one write sees it. Calls of one Live never
+// overlap.
 type Turn interface {
 	// TakeTurn waits in line until the turn is held, or ctx ends. It returns the voters that are
 	// found not to be current any more. After an error the turn is not held.
@@ -19,14 +20,14 @@ type Turn interface {
 
 // Recorder writes the outcomes of one write call.
 type Recorder interface {
-	// Committing says that nodes are about to commit: until the record, reads go to the primary. It
-	// must not block and must not call the Live.
+	// Committing says that nodes are about to commit: until the record, reads go to the primary.
+	// It must not block and must not call the Live.
 	Committing()
-	// Record writes an outcome and gives the turn back. It repeats by itself what is worth repeating:
-	// an error means that the outcome is unknown, and the turn is kept.
+	// Record writes an outcome and gives the turn back. It repeats by itself what is worth
+	// repeating: an error means that the outcome is unknown, and the turn is kept.
 	Record(ctx context.Context, record transaction.Record) error
-	// Confirm takes a voter back in that confirmed a write after its record. False means that it came
-	// too late.
+	// Confirm takes a voter back in that confirmed a write after its record. False means that it
+	// came too late.
 	Confirm(ctx context.Context, write uint64, voter transaction.Voter) (bool, error)
 }
 
