@@ -161,17 +161,18 @@ func (o *oracle) payDebt(s *oracleSeat, v *oracleVote) {
 		return
 	}
 	s.owes = nil
-	switch {
-	case v.phase != transaction.Committed || v.vote != *w.value:
+	if v.phase != transaction.Committed || v.vote != *w.value {
 		o.leave(s)
-	case s.learner:
-		o.answer(v, transaction.Commit)
-	default:
-		o.confirmLate(s, v, w)
+		return
 	}
+	o.pay(s, v, w)
 }
 
-func (o *oracle) confirmLate(s *oracleSeat, v *oracleVote, w *oracleWrite) {
+func (o *oracle) pay(s *oracleSeat, v *oracleVote, w *oracleWrite) {
+	if s.learner {
+		o.answer(v, transaction.Commit)
+		return
+	}
 	v.late = true
 	s.late = w
 	o.out.Late[s.name] = w.number

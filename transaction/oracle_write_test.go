@@ -9,12 +9,7 @@ import (
 // unfinished says that s may still take a step in the write in progress.
 func (o *oracle) unfinished(s *oracleSeat) bool {
 	d := o.deed(s)
-	waits := false
-	if v := s.pending(); v != nil && s.gate == nil {
-		n := slices.Index(s.row, v)
-		waits = n < len(o.rounds) && !v.late // held by the write, without having been told
-	}
-	return s.open() && !d.settled() && !waits && (d.told || !o.dropped2())
+	return s.open() && !d.settled() && (d.told || !o.dropped2())
 }
 
 func (o *oracle) copies(pass func(*oracleSeat) bool) []transaction.Voter {
@@ -216,19 +211,13 @@ func (o *oracle) release(s *oracleSeat, d deed, held *oracleVote) {
 		}
 		return
 	}
-	if s.learner && kept && d.confirms(*w.value) {
-		if held != nil {
-			o.answer(held, transaction.Commit)
-		}
-		return
-	}
 	s.current = false
 	mayPay := kept && d.told && !d.abandoned && !d.dissented && s.running()
 	switch {
 	case mayPay && d.closer == nil:
 		s.owes = w
 	case mayPay && d.closer.vote == *w.value:
-		o.confirmLate(s, d.closer, w)
+		o.pay(s, d.closer, w)
 	default:
 		o.leave(s)
 	}

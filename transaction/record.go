@@ -18,7 +18,9 @@ func (t *Transaction) Recorded(write uint64) {
 		// The copies have decided the round in which the primary should have confirmed.
 		t.push(round{phase: Committed, vote: w.vote, write: w.number})
 	}
-	t.deposed = t.deposed || r.Primary != t.primary().name
+	if r.Primary != t.primary().name {
+		t.deposed = true
+	}
 	t.sum.add(r)
 	raised := func(v *voter) bool { return slices.Contains(r.Raise, v.name) }
 	t.conclusion(raised)
@@ -47,25 +49,23 @@ func (t *Transaction) RecordFailed(write uint64) {
 func (t *Transaction) release(v *voter, raised bool) {
 	w := &t.write
 	kept := w.record.Outcome == Kept
+	if raised {
+		if v.wait.kind == waitWrite && kept {
+			t.answer(v, Commit)
+		} else if v.wait.kind == waitWrite {
+			t.answer(v, Abort)
+		}
+		return
+	}
+	v.current = false
 	late := kept && v.mark.told && !v.mark.abandoned && !v.mark.dissented && v.running
-	switch {
-	case raised && v.wait.kind == waitWrite && kept:
-		t.answer(v, Commit)
-	case raised && v.wait.kind == waitWrite:
-		t.answer(v, Abort)
-	case raised:
-	case v.learner && v.mark.confirms(w.vote) && kept:
-		t.answerWaiting(v, Commit)
-	case late && !v.mark.committed:
-		v.current = false
-		v.owes = debt{write: w.number, vote: w.vote}
-	case late && v.mark.vote == w.vote:
-		v.current = false
-		v.owes = debt{write: w.number, vote: w.vote}
-		t.repay(v)
-	default:
-		v.current = false
+	if !late || (v.mark.committed && v.mark.vote != w.vote) {
 		t.leave(v)
+		return
+	}
+	v.owes = debt{write: w.number, vote: w.vote}
+	if v.mark.committed {
+		t.repay(v)
 	}
 }
 

@@ -81,7 +81,7 @@ func (t *Transaction) unfinished(v *voter) bool {
 	if t.write.dropped && !v.mark.told {
 		return false // it will be told ABORT
 	}
-	return v.open() && !v.mark.settled() && v.wait.kind != waitWrite
+	return v.open() && !v.mark.settled()
 }
 
 // conclude ends the write in progress when enough is known about it.
