@@ -159,7 +159,7 @@ func BenchmarkRead(b *testing.B) {
 			if err := stream.RecvMsg(&to.First); err != nil {
 				return err
 			}
-			return r.Read(stream, shape.call, to, nil)
+			return r.Read(stream.Context(), stream, shape.call, to, nil)
 		})
 		for _, way := range []struct {
 			name string

@@ -53,7 +53,8 @@ func (r *Relay) Open(
 	client grpc.ServerStream, call Call, to []Destination, voting Voting, log *zap.Logger,
 ) (*Fan, error) {
 	if r.draining.Load() >= int64(r.config.Draining) {
-		free(call, to)
+		call.Free()
+		FreeAll(to)
 		return nil, ErrDraining
 	}
 	fan := &Fan{
@@ -70,14 +71,6 @@ func (r *Relay) Open(
 	}
 	fan.start()
 	return fan, nil
-}
-
-// free gives back the messages of a call that is not started.
-func free(call Call, to []Destination) {
-	for i := range to {
-		to[i].First.Free()
-	}
-	freeAll(call.Rest)
 }
 
 func (f *Fan) newBranch(to Destination, primary bool) *branch {

@@ -28,14 +28,14 @@ func (nothingAside) Begun() bool               { return false }
 
 // Read carries a call to one node and returns the node's status. Messages, headers and trailers
 // have reached the client by then, except after a [RepeatableError]. The node's call ends with
-// the client's, or when Read returns.
+// ctx, which is the client's or made from it, or when Read returns.
 //
 // aside may be nil. It is asked only for calls in which nobody streams.
 func (r *Relay) Read(
-	client grpc.ServerStream, call Call, to Destination, aside Aside,
+	ctx context.Context, client grpc.ServerStream, call Call, to Destination, aside Aside,
 ) error {
 	defer to.First.Free()
-	ctx := metadata.NewOutgoingContext(client.Context(), to.Metadata)
+	ctx = metadata.NewOutgoingContext(ctx, to.Metadata)
 	r.metrics.fromClient.Add(float64(to.First.Len()))
 	if call.ClientStreams || call.ServerStreams {
 		return r.stream(ctx, client, call, &to)

@@ -42,7 +42,7 @@ func (r *rig) reading(s shape) {
 		for i := range to[1:] {
 			to[i+1].First.Free()
 		}
-		return r.relay.Read(stream, s.call(), to[0], nil)
+		return r.relay.Read(stream.Context(), stream, s.call(), to[0], nil)
 	})
 }
 
@@ -250,7 +250,7 @@ func TestReadTellsWhatMayBeRepeated(t *testing.T) {
 					if err != nil {
 						return err
 					}
-					result <- r.relay.Read(stream, shape.call(), to[0], nil)
+					result <- r.relay.Read(stream.Context(), stream, shape.call(), to[0], nil)
 					return nil
 				})
 				_, err := receiveAll(r.call(t.Context(), payload(0, 3000)))
@@ -294,7 +294,7 @@ func TestReadWithDataAside(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				result <- r.relay.Read(stream, shape{}.call(), to[0], tc.aside)
+				result <- r.relay.Read(stream.Context(), stream, shape{}.call(), to[0], tc.aside)
 				return nil
 			})
 			messages, err := receiveAll(r.call(t.Context(), payload(0, 10)))

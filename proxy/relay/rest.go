@@ -32,6 +32,16 @@ func ReceiveRest(client grpc.ServerStream, limit int) ([]Frame, error) {
 	}
 }
 
+// Free gives back the messages of a call that is not carried.
+func (c Call) Free() { freeAll(c.Rest) }
+
+// FreeAll gives back the first messages for destinations that are not carried to.
+func FreeAll(to []Destination) {
+	for i := range to {
+		to[i].First.Free()
+	}
+}
+
 func freeAll(frames []Frame) {
 	for i := range frames {
 		frames[i].Free()

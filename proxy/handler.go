@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"praefect/coordinator"
+	"praefect/proxy/method"
+	"praefect/proxy/relay"
+	"praefect/proxy/sidechannel"
+	"praefect/transaction/registry"
+)
+
+// OutcomeKey is the key of the trailer that tells what became of a write.
+const OutcomeKey = "praefect-outcome"
+
+// Connections finds the connection to a node. It must be a multiplexed one, on which the node's
+// votes come back, and made with [relay.DialOptions].
+type Connections interface {
+	Conn(virtualStorage, storage string) (grpc.ClientConnInterface, bool)
+}
+
+// Methods finds what is known of a method.
+type Methods interface {
+	Lookup(name string) (*method.Method, bool)
+}
+
+// Dependencies are what a [Handler] works with. None may be nil.
+type Dependencies struct {
+	Coordinator  *coordinator.Coordinator
+	Registry     *registry.Registry
+	Connections  Connections
+	Relay        *relay.Relay
+	Sidechannels *sidechannel.Registry
+	Methods      Methods
+	Registerer   prometheus.Registerer
+}
+
+// Handler answers the calls that nodes have to answer. It may be used concurrently.
+type Handler struct {
+	Dependencies
+	log     *zap.Logger
+	config  Config
+	metrics *metrics
+}
+
+// New returns a handler. Errors match [ErrInvalidConfig] or come from the registerer.
+func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, error) {
+	if err := config.Validate(); err != nil {
+		return nil, err
+	}
+	metrics, err := newMetrics(dependencies.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &Handler{
+		Dependencies: dependencies, log: log, config: config.WithDefaults(), metrics: metrics,
+	}, nil
+}
+
+// Serve answers one call: it is what a gRPC server is given for methods that it does not know.
+// Its errors are those of the table in status.go, or statuses of nodes.
+func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
+	name, _ := grpc.MethodFromServerStream(stream)
+	called, known := h.Methods.Lookup(name)
+	if !known || !relayed(called) {
+		return fmt.Errorf("%w: %s", ErrUnknownMethod, name)
+	}
+	h.metrics.called(called)
+
+	c, err := h.arrive(stream, called)
+	if err != nil {
+		return err
+	}
+	defer c.first.Free()
+
+	ctx := stream.Context()
+	switch {
+	case called.Scope == method.ScopeStorage:
+		return h.readStorage(ctx, c)
+	case called.Operation == method.Accessor:
+		return h.read(ctx, c)
+	case called.Operation == method.Maintenance:
+		return h.maintain(ctx, c)
+	}
+	outcome, err := h.write(ctx, c)
+	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
+	return err
+}
+
+// relayed tells whether calls of a method can be carried. What the proxy answers itself does not
+// come here; partitions, and writes to a whole storage, have no replicas that could be kept equal.
+func relayed(m *method.Method) bool {
+	switch m.Scope {
+	case method.ScopeRepository:
+		return m.Operation != method.OperationNone && !m.Removes()
+	case method.ScopeStorage:
+		return m.Operation == method.Accessor
+	case method.ScopeNone, method.ScopePartition:
+		return false
+	}
+	return false
+}

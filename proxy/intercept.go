@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// around is what happens around every call: its line in the log, its status, panics.
+type around struct {
+	log      *zap.Logger
+	statuses statuses
+	panics   prometheus.Counter
+	running  *prometheus.GaugeVec
+}
+
+// entered is a stream with the context of its visit.
+type entered struct {
+	grpc.ServerStream
+	ctx context.Context //nolint:containedctx // it replaces the stream's
+}
+
+// Context returns the context of the call.
+func (e *entered) Context() context.Context { return e.ctx }
+
+// stream is the outermost interceptor of streams, and of all relayed calls.
+func (a *around) stream(
+	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
+) error {
+	kind := kindOf(info.IsClientStream, info.IsServerStream)
+	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
+	gauge := a.running.WithLabelValues(kind)
+	gauge.Inc()
+	defer gauge.Dec()
+	err := next(server, &entered{ServerStream: stream, ctx: ctx})
+	v.leave(ctx, err)
+	return err
+}
+
+// unary is the outermost interceptor of unary calls, all of which the proxy answers itself.
+func (a *around) unary(
+	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
+) (any, error) {
+	kind := kindOf(false, false)
+	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
+	v.named(request)
+	gauge := a.running.WithLabelValues(kind)
+	gauge.Inc()
+	defer gauge.Dec()
+	response, err := next(ctx, request)
+	v.leave(ctx, err)
+	return response, err
+}
+
+// streamStatus turns what a handler returns, or panics with, into a status.
+func (a *around) streamStatus(
+	server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, next grpc.StreamHandler,
+) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = a.panicked(stream.Context(), value)
+		}
+	}()
+	return a.statuses.of(stream.Context(), next(server, stream))
+}
+
+// unaryStatus does the same for unary calls.
+func (a *around) unaryStatus(
+	ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler,
+) (response any, err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			response, err = nil, a.panicked(ctx, value)
+		}
+	}()
+	response, err = next(ctx, request)
+	return response, a.statuses.of(ctx, err)
+}
+
+// panicked counts a panic and tells of it. The other calls of the process go on.
+func (a *around) panicked(ctx context.Context, value any) error {
+	a.panics.Inc()
+	visitFrom(ctx).log.Error("call panicked", zap.Any("panic", value),
+		zap.ByteString("stack", debug.Stack()))
+	return status.Errorf(codes.Internal, "panic: %v", value)
+}
+
+func kindOf(client, server bool) string {
+	switch {
+	case client && server:
+		return "bidi_stream"
+	case client:
+		return "client_stream"
+	case server:
+		return "server_stream"
+	default:
+		return "unary"
+	}
+}

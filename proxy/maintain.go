@@ -1,0 +1,63 @@
+package proxy
+
+import (
+	"context"
+
+	"praefect/coordinator"
+	"praefect/proxy/relay"
+)
+
+// maintain carries a call to all replicas that can be reached and answers when all have ended it:
+// with what the first one says, or the first failure.
+func (h *Handler) maintain(ctx context.Context, c *call) error {
+	route, err := h.Coordinator.Maintenance(ctx, c.key)
+	if err != nil {
+		return routing(err)
+	}
+	to, err := h.replicas(c, route)
+	if err != nil {
+		return err
+	}
+	fan, err := h.Relay.Open(c.stream, c.relayCall(), to, relay.Unvoted{}, c.visit.log)
+	if err != nil {
+		return err //nolint:wrapcheck // a sentinel
+	}
+	defer fan.Leave(func() {})
+	answer := fan.CarryAll()
+	failed := answer.Cause
+	for _, end := range fan.Ends() {
+		failed = firstError(failed, end.Err)
+	}
+	if failed != nil {
+		return firstError(fan.Withhold(), failed)
+	}
+	return fan.Deliver() //nolint:wrapcheck // a status
+}
+
+// replicas addresses the call to every replica of the route.
+func (h *Handler) replicas(
+	c *call, route coordinator.MaintenanceRoute,
+) ([]relay.Destination, error) {
+	outgoing := c.outgoing()
+	all := make([]relay.Destination, 0, len(route.Storages))
+	for _, storage := range route.Storages {
+		to, err := h.destination(c, place{
+			storage: storage, replicaPath: route.ReplicaPath,
+		}, outgoing)
+		if err != nil {
+			relay.FreeAll(all)
+			return nil, err
+		}
+		all = append(all, to)
+	}
+	return all, nil
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

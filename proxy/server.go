@@ -1,0 +1,247 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"sync"
+	"time"
+
+	grpcprom "github.com/grpc-ecosystem/go-grpc-middleware/providers/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	"praefect/proxy/auth"
+	"praefect/proxy/backchannel"
+	"praefect/proxy/gitalypb"
+	"praefect/proxy/relay"
+	"praefect/transaction/registry"
+)
+
+const (
+	// pingMin is how often clients may ping a connection, used or not. GitLab's do each 20 s.
+	pingMin = 10 * time.Second
+	// pingAfter is after how long of silence the server pings itself.
+	pingAfter = 5 * time.Minute
+	// receiveMax is the largest message that may come in; nodes have the same limit.
+	receiveMax = 4 << 20
+)
+
+// latencyBuckets are the bounds of the latency histograms unless configured, in seconds.
+func latencyBuckets() []float64 {
+	return []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 10, 30, 60, 300, 1500}
+}
+
+// ServerDependencies are what a [Server] works with. None may be nil.
+type ServerDependencies struct {
+	// Handler answers the calls that nodes have to answer.
+	Handler *Handler
+	// Native registers the services that the proxy answers itself.
+	Native func(grpc.ServiceRegistrar) error
+	// Verifier admits clients.
+	Verifier *auth.Verifier
+	// Peers knows the multiplexed connections of clients.
+	Peers *backchannel.Peers
+	// Ready says whether health checks succeed.
+	Ready      Ready
+	Registerer prometheus.Registerer
+}
+
+// ServerConfig tunes a [Server].
+type ServerConfig struct {
+	// Multiplexing holds the bounds of clients' connections. Its zero value means
+	// [backchannel.DefaultConfig].
+	Multiplexing backchannel.Config
+	// LatencyBuckets are the upper bounds in seconds of the latency histograms. Default 1 ms to
+	// 25 min in eleven steps.
+	LatencyBuckets []float64
+}
+
+// Server serves clients on any number of listeners. It may be used concurrently.
+type Server struct {
+	dependencies ServerDependencies
+	config       ServerConfig
+	log          *zap.Logger
+	options      []grpc.ServerOption
+	connections  *prometheus.CounterVec
+	stopping     chan struct{}
+
+	mu      sync.Mutex // guards the fields below
+	servers []*grpc.Server
+	stopped bool
+}
+
+// NewServer returns a server without listeners. Errors come from the configuration of the
+// connections or from the registerer.
+func NewServer(
+	dependencies ServerDependencies, log *zap.Logger, config ServerConfig,
+) (*Server, error) {
+	if config.Multiplexing == (backchannel.Config{}) {
+		config.Multiplexing = backchannel.DefaultConfig()
+	}
+	if err := config.Multiplexing.Validate(); err != nil {
+		return nil, fmt.Errorf("validate connections of clients: %w", err)
+	}
+	if len(config.LatencyBuckets) == 0 {
+		config.LatencyBuckets = latencyBuckets()
+	}
+	s := &Server{
+		dependencies: dependencies, config: config, log: log, stopping: make(chan struct{}),
+	}
+	return s, s.prepare()
+}
+
+// prepare makes what all listeners share: the interceptors and their metrics.
+func (s *Server) prepare() error {
+	calls := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
+		grpcprom.WithHistogramBuckets(s.config.LatencyBuckets)))
+	around := newAround(s.log)
+	s.connections = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gitaly_praefect_connections_total",
+		Help: "Total number of connections to Praefect",
+	}, []string{"type"})
+	for _, collector := range []prometheus.Collector{
+		calls, s.connections, around.panics, around.running,
+	} {
+		if err := s.dependencies.Registerer.Register(collector); err != nil {
+			return fmt.Errorf("register metrics: %w", err)
+		}
+	}
+	verifier := s.dependencies.Verifier
+	s.options = []grpc.ServerOption{
+		grpc.ForceServerCodecV2(relay.NewCodec()),
+		grpc.UnknownServiceHandler(s.dependencies.Handler.Serve),
+		grpc.ChainStreamInterceptor(around.stream, calls.StreamServerInterceptor(),
+			around.streamStatus, verifier.Stream),
+		grpc.ChainUnaryInterceptor(around.unary, calls.UnaryServerInterceptor(),
+			around.unaryStatus, verifier.Unary),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
+			MinTime: pingMin, PermitWithoutStream: true,
+		}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter}),
+		grpc.MaxRecvMsgSize(receiveMax),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.WaitForHandlers(true),
+	}
+	return nil
+}
+
+func newAround(log *zap.Logger) *around {
+	return &around{
+		log:      log,
+		statuses: statuses{table: statusTable()},
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gitaly_praefect_panics_total",
+			Help: "Calls that ended in a panic",
+		}),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gitaly_praefect_calls_in_flight",
+			Help: "Calls of clients that are under way",
+		}, []string{"method_type"}),
+	}
+}
+
+// Serve serves the connections of a listener, secured with the given credentials, until the
+// server stops, and then returns nil. Both plain and multiplexed connections are welcome. It
+// closes the listener.
+func (s *Server) Serve(listener net.Listener, security credentials.TransportCredentials) error {
+	mux := backchannel.NewServer(security, s.dependencies.Peers, s.log, s.config.Multiplexing)
+	server := grpc.NewServer(append(mux.Options(), s.options...)...)
+	if err := s.dependencies.Native(server); err != nil {
+		return errors.Join(fmt.Errorf("register services: %w", err), listener.Close())
+	}
+	gitalypb.RegisterRefTransactionServer(server, registry.Refusing())
+	healthpb.RegisterHealthServer(server, &health{
+		ready: s.dependencies.Ready, stopped: s.stopping,
+	})
+	reflection.Register(server)
+	if !s.enter(server) {
+		return listener.Close() //nolint:wrapcheck // there is nothing to add
+	}
+	counted := &counting{Listener: listener, accepted: s.connections.WithLabelValues(
+		kindOfListener(listener, security))}
+	if err := server.Serve(mux.Listener(counted)); err != nil {
+		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// enter notes a server that Stop has to stop. It refuses when that was called already.
+func (s *Server) enter(server *grpc.Server) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.servers = append(s.servers, server)
+	return true
+}
+
+// Stop closes the listeners, and connections that have not said yet what they are, and waits for
+// the calls under way. When the context ends first, their clients are cut off, and Stop goes on to
+// wait for the handlers, which let nodes end their writes; it returns the context's error then.
+// Whoever cannot wait for that calls Stop in a goroutine and exits.
+func (s *Server) Stop(ctx context.Context) error {
+	servers := s.stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		all(servers, (*grpc.Server).GracefulStop)
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		all(servers, (*grpc.Server).Stop)
+		<-done
+		return fmt.Errorf("wait for calls to end: %w", context.Cause(ctx))
+	}
+}
+
+func (s *Server) stop() []*grpc.Server {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopped {
+		s.stopped = true
+		close(s.stopping)
+	}
+	return s.servers
+}
+
+// all does the same with all servers at once.
+func all(servers []*grpc.Server, do func(*grpc.Server)) {
+	var running sync.WaitGroup
+	for _, server := range servers {
+		running.Go(func() { do(server) })
+	}
+	running.Wait()
+}
+
+// counting counts the connections of a listener.
+type counting struct {
+	net.Listener
+	accepted prometheus.Counter
+}
+
+// Accept implements net.Listener.
+func (c *counting) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err == nil {
+		c.accepted.Inc()
+	}
+	return conn, err //nolint:wrapcheck // gRPC looks for Temporary on it
+}
+
+func kindOfListener(listener net.Listener, security credentials.TransportCredentials) string {
+	if security.Info().SecurityProtocol == "tls" {
+		return "tls"
+	}
+	return listener.Addr().Network()
+}

@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	"praefect/proxy/gitalypb"
+)
+
+// visit is what is known of a call for its line in the log. It belongs to the goroutine that
+// handles the call.
+type visit struct {
+	log         *zap.Logger
+	method      string
+	kind        string
+	begin       time.Time
+	correlation string
+	// incoming is the client's metadata, which must not be changed.
+	incoming metadata.MD
+	fields   []zap.Field
+}
+
+// visitKey is the key under which the context of a call holds its *visit.
+type visitKey struct{}
+
+// enter begins a visit and returns the context of the call with it.
+func enter(
+	ctx context.Context, log *zap.Logger, method, kind string,
+) (context.Context, *visit) {
+	incoming := incomingOf(ctx)
+	v := &visit{
+		method: method, kind: kind, begin: time.Now(),
+		correlation: correlationOf(incoming), incoming: incoming,
+	}
+	v.log = log.With(zap.String("correlation_id", v.correlation))
+	return context.WithValue(ctx, visitKey{}, v), v
+}
+
+// visitFrom returns the visit of a call. One that did not come through a [Server] gets a visit
+// whose lines go nowhere.
+func visitFrom(ctx context.Context) *visit {
+	if v, ok := ctx.Value(visitKey{}).(*visit); ok {
+		return v
+	}
+	_, v := enter(ctx, zap.NewNop(), "", "")
+	return v
+}
+
+// add adds fields to the line.
+func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...) }
+
+// leave writes the line.
+func (v *visit) leave(ctx context.Context, err error) {
+	code := status.Code(err)
+	line := v.log.Check(level(code), "finished call")
+	if line == nil || strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
+		return
+	}
+	fields := append(make([]zap.Field, 0, 24), v.fields...)
+	fields = append(fields,
+		zap.String("system", "grpc"),
+		zap.String("span.kind", "server"),
+		zap.String("grpc.code", code.String()),
+		zap.String("grpc.request.fullMethod", v.method),
+		zap.String("grpc.meta.method_type", v.kind),
+		zap.Time("grpc.start_time", v.begin),
+		zap.Float64("grpc.time_ms", float64(time.Since(v.begin))/float64(time.Millisecond)),
+	)
+	if service, name, ok := strings.Cut(strings.TrimPrefix(v.method, "/"), "/"); ok {
+		fields = append(fields, zap.String("grpc.service", service), zap.String("grpc.method", name))
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		fields = append(fields, zap.Time("grpc.request.deadline", deadline))
+	}
+	if err != nil {
+		fields = append(fields, zap.String("error", status.Convert(err).Message()))
+	}
+	line.Write(append(fields, v.client()...)...)
+}
+
+// client returns what clients tell about themselves.
+func (v *visit) client() []zap.Field {
+	var fields []zap.Field
+	for _, from := range []struct{ key, field string }{
+		{"x-gitlab-client-name", "grpc.meta.client_name"},
+		{"call_site", "grpc.meta.call_site"},
+		{"deadline_type", "grpc.meta.deadline_type"},
+		{"remote_ip", "remote_ip"},
+		{"user_id", "user_id"},
+		{"username", "username"},
+	} {
+		if values := v.incoming[from.key]; len(values) > 0 && values[0] != "" {
+			fields = append(fields, zap.String(from.field, values[0]))
+		}
+	}
+	return fields
+}
+
+// named adds the repository of a request that was decoded.
+func (v *visit) named(request any) {
+	about, ok := request.(interface{ GetRepository() *gitalypb.Repository })
+	if !ok || about.GetRepository() == nil {
+		return
+	}
+	repository := about.GetRepository()
+	v.add(zap.String("virtual_storage", repository.GetStorageName()),
+		zap.String("relative_path", repository.GetRelativePath()))
+}
+
+// level says how loud the end of a call is.
+func level(code codes.Code) zapcore.Level {
+	switch code {
+	case codes.OK, codes.Canceled, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists,
+		codes.Unauthenticated:
+		return zapcore.InfoLevel
+	case codes.DeadlineExceeded, codes.PermissionDenied, codes.ResourceExhausted,
+		codes.FailedPrecondition, codes.Aborted, codes.OutOfRange, codes.Unavailable:
+		return zapcore.WarnLevel
+	case codes.Unknown, codes.Unimplemented, codes.Internal, codes.DataLoss:
+		return zapcore.ErrorLevel
+	}
+	return zapcore.ErrorLevel
+}

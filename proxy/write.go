@@ -1,0 +1,227 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/metadata"
+
+	"praefect/coordinator"
+	"praefect/proxy/method"
+	"praefect/proxy/relay"
+	"praefect/transaction"
+	"praefect/transaction/registry"
+)
+
+// write carries a call to all replicas that take part and says what became of it.
+func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, error) {
+	carried := c.relayCall()
+	if c.method.Turn == method.TurnBeforeDispatch && c.method.ClientStream {
+		// The turn must not be held while a client makes up its mind.
+		rest, err := relay.ReceiveRest(c.stream, h.config.RequestBytes)
+		if err != nil {
+			return coordinator.OutcomeNone, err //nolint:wrapcheck // a status or a sentinel
+		}
+		carried.Rest, carried.Complete = rest, true
+	}
+	started, err := h.begin(ctx, c)
+	if err != nil {
+		carried.Free()
+		return coordinator.OutcomeNone, routing(err)
+	}
+	c.visit.add(zap.Int64("repository_id", int64(started.Plan().Repository)),
+		zap.String("primary", string(started.Plan().Primary)))
+	run := &run{handler: h, call: c, write: started}
+	if err := run.open(ctx, carried); err != nil {
+		outcome, _ := started.Finish(ctx, coordinator.Result{})
+		return outcome, err
+	}
+	return run.carry(ctx)
+}
+
+// run is one write under way.
+type run struct {
+	handler *Handler
+	call    *call
+	write   *coordinator.Write
+	live    *registry.Live
+	fan     *relay.Fan
+}
+
+// open starts the vote and then the call on all participants. It takes over the messages of the
+// call. After an error nothing was started.
+func (r *run) open(ctx context.Context, carried relay.Call) error {
+	plan := r.write.Plan()
+	live, err := r.handler.Registry.Begin(ctx, registry.Options{
+		VirtualStorage: string(plan.Key.VirtualStorage),
+		Voting: transaction.Config{
+			Primary:       transaction.Voter(plan.Primary),
+			Secondaries:   voters(plan.Secondaries),
+			MinimumCopies: plan.MinimumCopies,
+			Gate:          r.call.effective(plan).gate(),
+		},
+		Writer: r.write,
+	})
+	if err != nil {
+		carried.Free()
+		return err //nolint:wrapcheck // says that the transaction did not begin
+	}
+	r.live = live
+	to, err := r.destinations(plan)
+	if err != nil {
+		carried.Free()
+	} else {
+		r.fan, err = r.handler.Relay.Open(r.call.stream, carried, to, live, r.call.visit.log)
+	}
+	if err != nil {
+		r.forget(ctx)
+	}
+	return err
+}
+
+// destinations addresses the call to all participants, the primary first.
+func (r *run) destinations(plan coordinator.Plan) ([]relay.Destination, error) {
+	outgoing := r.call.outgoing()
+	if r.call.additional == nil && plan.AdditionalReplicaPath != "" {
+		outgoing[hintKey] = []string{plan.AdditionalReplicaPath}
+	}
+	storages := append([]coordinator.Storage{plan.Primary}, plan.Secondaries...)
+	all := make([]relay.Destination, 0, len(storages))
+	for _, storage := range storages {
+		to, err := r.handler.destination(r.call, place{
+			storage:        storage,
+			replicaPath:    plan.ReplicaPath,
+			additionalPath: plan.AdditionalReplicaPath,
+		}, r.metadata(outgoing, storage))
+		if err != nil {
+			relay.FreeAll(all)
+			return nil, err
+		}
+		all = append(all, to)
+	}
+	return all, nil
+}
+
+func (r *run) metadata(outgoing metadata.MD, storage coordinator.Storage) metadata.MD {
+	if !r.call.method.Transactional {
+		return outgoing
+	}
+	return voting(outgoing, r.live, transaction.Voter(storage))
+}
+
+// carry brings the write to its end and answers the client. Nodes that are slow to end it go on
+// afterwards.
+func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
+	answer := r.fan.Carry()
+	votes := r.settle(answer)
+	outcome, finished := r.write.Finish(ctx, r.result(answer, votes))
+	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
+	if err == nil {
+		err = r.fan.Deliver()
+	} else if withheld := r.fan.Withhold(); withheld != nil {
+		r.call.visit.log.Info("header of a failed write is lost", zap.Error(withheld))
+	}
+	r.leave(ctx)
+	return outcome, err
+}
+
+// settle waits until the votes do not change any more what the client is told.
+func (r *run) settle(answer relay.Answer) transaction.Summary {
+	if !errors.Is(answer.Cause, relay.ErrVotesBroken) {
+		bound := time.NewTimer(r.handler.config.Settle)
+		defer bound.Stop()
+		select {
+		case <-r.live.Settled():
+		case <-r.live.Broken():
+		case <-bound.C:
+			r.call.visit.log.Error("votes did not settle", zap.Inline(r.call.key))
+		}
+	}
+	if votes := r.live.Summary(); votes.Prepared || votes.Failed {
+		return votes
+	}
+	// Nobody voted, so the end of the calls is the only evidence.
+	r.fan.Settle(r.handler.config.Grace)
+	return r.live.Summary()
+}
+
+// result tells how the call went on the nodes.
+func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator.Result {
+	result := coordinator.Result{Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil}
+	for _, end := range r.fan.Ends() {
+		switch {
+		case !end.Over:
+			result.Running = append(result.Running, end.Node)
+		case !end.Seen:
+			result.Lost = append(result.Lost, end.Node)
+		case end.Err == nil:
+			result.OK = append(result.OK, end.Node)
+		}
+	}
+	return result
+}
+
+// leave lets the nodes that have not ended the call go on, and closes the vote after the last.
+func (r *run) leave(ctx context.Context) {
+	running := false
+	for _, end := range r.fan.Ends() {
+		running = running || !end.Over
+	}
+	r.fan.Leave(func() {
+		r.forget(ctx)
+		if !running {
+			return
+		}
+		var lost []transaction.Voter
+		for _, end := range r.fan.Ends() {
+			if !end.Seen {
+				lost = append(lost, end.Node)
+			}
+		}
+		ctx, cancel := r.bounded(ctx)
+		defer cancel()
+		r.write.Drained(ctx, lost)
+	})
+}
+
+// forget ends the vote.
+func (r *run) forget(ctx context.Context) {
+	ctx, cancel := r.bounded(ctx)
+	defer cancel()
+	if _, err := r.live.Finish(ctx); err != nil {
+		r.call.visit.log.Error("vote did not end", zap.Inline(r.call.key), zap.Error(err))
+	}
+}
+
+// bounded returns a context for what has to be done although the client may be gone.
+func (r *run) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), r.handler.config.Settle)
+}
+
+// verdict is what the client is told. finished is why the write must not be acknowledged.
+func verdict(answer relay.Answer, outcome coordinator.Outcome, finished error) error {
+	cause := answer.Cause
+	switch {
+	case finished != nil:
+		return finished
+	case errors.Is(cause, relay.ErrPrimaryOverdue), errors.Is(cause, relay.ErrVotesBroken):
+		return lost(cause, outcome)
+	case cause != nil:
+		return cause
+	case answer.Err != nil && !answer.Ended:
+		return lost(answer.Err, outcome)
+	default:
+		return answer.Err
+	}
+}
+
+// lost keeps a failure that invites to try again from clients, unless nothing was changed.
+func lost(err error, outcome coordinator.Outcome) error {
+	if outcome == coordinator.OutcomeNone {
+		return err
+	}
+	return fmt.Errorf("%w, its outcome is %q: %s", ErrPrimaryLost, outcome, err.Error())
+}
