@@ -14,7 +14,7 @@ const (
 	cacheShards = 16
 	// entryOverhead is what an entry takes beside its paths: itself, its share of the map, and
 	// what the allocator rounds up. A test measures it.
-	entryOverhead = 160
+	entryOverhead = 140
 )
 
 // cache keeps the routes of one virtual storage, bounded in bytes, least recently used first out.

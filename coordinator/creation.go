@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -133,30 +134,57 @@ func (c *Coordinator) newCreation(
 const firstEpoch Epoch = 1
 
 // conclude makes a created repository visible, or begins to remove what is left of it, later if
-// nodes may still be at work.
-func (w *Write) conclude(ctx context.Context, success, gone bool) error {
+// nodes may still be at work. Whatever the votes left in doubt, a repository that is not visible
+// was surely not created.
+func (w *Write) conclude(ctx context.Context, result Result, failure error) (Outcome, error) {
 	c, id := w.coordinator, w.plan.Repository
 	defer c.creations.remove(id)
-	if success {
-		err := c.repeat(ctx, func(ctx context.Context) error { return c.store.Complete(ctx, id) })
-		if err != nil {
-			return fmt.Errorf("complete creation of %s: %w: %w", w.plan.Key, ErrOutcomeUnknown, err)
+	if result.PrimaryOK && failure == nil && !w.written() {
+		failure = errNothingWritten
+	}
+	if result.PrimaryOK && failure == nil {
+		failure = c.repeat(ctx, func(ctx context.Context) error { return c.store.Complete(ctx, id) })
+		switch {
+		case failure == nil:
+			w.group.routes.invalidate(w.plan.Key.RelativePath)
+			c.wakeRepair()
+			return OutcomeRecorded, nil
+		case !errors.Is(failure, ErrSuperseded):
+			return OutcomeUnknown, fmt.Errorf("complete creation of %s: %w: %w",
+				w.plan.Key, ErrOutcomeUnknown, failure)
 		}
-		w.group.routes.invalidate(w.plan.Key.RelativePath)
-		c.wakeRepair()
-		return nil
 	}
-	grace := c.config.Drain
-	if gone {
-		grace = 0
+	w.undo(ctx, len(result.Running)+len(result.Lost) > 0)
+	if result.PrimaryOK {
+		// What is in doubt about the record is not in doubt about the repository, so the failure is
+		// told and not wrapped.
+		return OutcomeNone, fmt.Errorf("%s: %w: %s", w.plan.Key, ErrCreationUndone, failure.Error())
 	}
-	if _, err := c.store.Delete(ctx, id, grace); err != nil {
-		// Its row expires, and is removed then.
-		c.log.Warn("failed creation is left to expire", zap.Inline(w.plan.Key), zap.Error(err))
-		return nil
+	return OutcomeNone, nil
+}
+
+// written says that a write of this call is recorded.
+func (w *Write) written() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.last.recorded.Generation > 0
+}
+
+// undo lets workers remove what a creation left on disks.
+func (w *Write) undo(ctx context.Context, running bool) {
+	var grace time.Duration
+	if running {
+		grace = w.coordinator.config.Drain
 	}
-	wake(c.removals)
-	return nil
+	_, err := w.coordinator.store.Delete(ctx, w.plan.Repository, grace)
+	switch {
+	case err == nil:
+		wake(w.coordinator.removals)
+	case !errors.Is(err, ErrRepositoryNotFound):
+		// The row expires, and is removed then.
+		w.coordinator.log.Warn("failed creation is left to expire",
+			zap.Inline(w.plan.Key), zap.Error(err))
+	}
 }
 
 // creations are the ones under way in this process.

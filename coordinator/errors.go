@@ -40,6 +40,9 @@ var (
 	// ErrOutcomeUnknown says that nodes may have committed a write whose outcome could not be
 	// recorded. It must never be answered with a code that makes clients try again.
 	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
+	// ErrCreationUndone says that a repository was created on nodes and could not be made visible.
+	// Its path is free, or will be, and what is on disks is removed.
+	ErrCreationUndone = errors.New("creation of the repository was undone")
 	// ErrMetadataUnavailable says that the metadata store did not answer, or not in time.
 	ErrMetadataUnavailable = errors.New("metadata are unavailable")
 	// ErrInvalidCluster says that the description of the virtual storages contradicts itself.
@@ -49,6 +52,9 @@ var (
 	// ErrNoTurn says that a write wanted to record without holding the turn. It is a broken
 	// invariant of the caller.
 	ErrNoTurn = errors.New("turn is not held")
+
+	// errNothingWritten says that a creation ended well on its primary, and no write of it counts.
+	errNothingWritten = errors.New("no write of it was recorded")
 )
 
 // Absence says why a replica could not take part in a write.

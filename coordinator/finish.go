@@ -54,8 +54,8 @@ type Result struct {
 // Finish ends a write: it records what was changed without a vote, makes a created repository
 // visible or has it removed, gives the turn back, and says what became of the write. It goes on
 // when the context ends, within a bound. The error tells why a write that its primary answered
-// with success must not be acknowledged; it matches [ErrOutcomeUnknown], or [ErrBusy] when nothing
-// was changed because the turn did not come.
+// with success must not be acknowledged; it matches [ErrOutcomeUnknown], [ErrBusy] when nothing was
+// changed because the turn did not come, or [ErrCreationUndone].
 func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	defer w.leave()
 	ctx, cancel := context.WithTimeout(
@@ -69,13 +69,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 		outcome, err = w.recordUnvoted(ctx, decision)
 	}
 	if w.plan.Creation {
-		success := result.PrimaryOK && err == nil
-		gone := len(result.Running)+len(result.Lost) == 0
-		if failed := w.conclude(ctx, success, gone); failed != nil {
-			outcome, err = OutcomeUnknown, failed
-		} else if !success {
-			outcome = OutcomeNone
-		}
+		outcome, err = w.conclude(ctx, result, err)
 	}
 	if decision.verify {
 		w.verify(ctx)

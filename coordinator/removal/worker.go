@@ -147,16 +147,25 @@ func (w *Worker) batch(ctx context.Context) int {
 	return len(repositories)
 }
 
-// remove removes the replicas of one repository, one after the other, and forgets those that are
-// gone.
+// remove removes the replicas of one repository and forgets those that are gone.
 func (w *Worker) remove(ctx context.Context, repository coordinator.Repository) {
-	var gone []coordinator.Storage
-	for _, replica := range repository.Replicas {
+	removed := make([]bool, len(repository.Replicas))
+	var group errgroup.Group
+	for i, replica := range repository.Replicas {
 		if replica.Repairing ||
 			!w.Health.Healthy(repository.Key.VirtualStorage, replica.Storage) {
 			continue
 		}
-		if w.removeReplica(ctx, repository, replica.Storage) {
+		group.Go(func() error {
+			removed[i] = w.removeReplica(ctx, repository, replica.Storage)
+			return nil
+		})
+	}
+	_ = group.Wait()
+
+	var gone []coordinator.Storage
+	for i, replica := range repository.Replicas {
+		if removed[i] {
 			gone = append(gone, replica.Storage)
 		}
 	}

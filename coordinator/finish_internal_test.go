@@ -1,0 +1,135 @@
+package coordinator
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"praefect/transaction"
+)
+
+// TestDecide is the table of outcomes: what becomes of a write by what its nodes voted and said.
+// The primary is a.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	type votes = transaction.Summary
+	for name, tc := range map[string]struct {
+		votes     votes
+		failed    bool
+		ok        string
+		creation  bool
+		never     bool
+		locks     bool
+		verify    bool
+		want      Outcome
+		wantRaise string
+		// wantVerify is about what the record does not ask for by itself.
+		wantVerify bool
+		err        error
+	}{
+		"recorded": {
+			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", want: OutcomeRecorded,
+		},
+		"recorded, then the call failed": {
+			votes: votes{Prepared: true, Recorded: 1}, failed: true, want: OutcomeRecorded,
+		},
+		"one of two recorded, then the call failed": {
+			votes:  votes{Prepared: true, Recorded: 1, LostRounds: 1},
+			failed: true, want: OutcomePartial,
+		},
+		"one of two recorded, then the turn did not come": {
+			votes:  votes{Prepared: true, Recorded: 1, Busy: true},
+			failed: true, want: OutcomePartial,
+		},
+		"one of two recorded, and the client is told which": {
+			votes: votes{Prepared: true, Recorded: 1, LostRounds: 1}, ok: "abc",
+			want: OutcomeRecorded,
+		},
+		"record failed": {
+			votes: votes{Prepared: true, Failed: true}, ok: "abc",
+			want: OutcomeUnknown, err: ErrOutcomeUnknown,
+		},
+		"record failed after another": {
+			votes: votes{Prepared: true, Recorded: 1, Failed: true}, ok: "abc",
+			want: OutcomeUnknown, err: ErrOutcomeUnknown,
+		},
+		"no outcome": {
+			votes: votes{Prepared: true, Unfinished: true}, ok: "abc",
+			want: OutcomeUnknown, err: ErrOutcomeUnknown,
+		},
+		"nobody knows": {
+			votes:  votes{Prepared: true, Doubtful: 1},
+			failed: true, want: OutcomeUnknown, err: ErrOutcomeUnknown,
+		},
+		"too few copies": {
+			votes: votes{Prepared: true, Recorded: 1, BelowMinimum: true}, ok: "abc",
+			want: OutcomeUnknown, err: ErrOutcomeUnknown,
+		},
+		"lost": {
+			votes: votes{Prepared: true, LostRounds: 1}, failed: true, want: OutcomeNone,
+		},
+		"lost with a minority primary": {
+			votes:  votes{Prepared: true, LostRounds: 1, Verify: true},
+			failed: true, want: OutcomeNone, wantVerify: true,
+		},
+		"abandoned": {
+			votes: votes{Prepared: true, Dropped: 1}, ok: "abc", want: OutcomeNone,
+		},
+		"busy": {
+			votes: votes{Prepared: true, Busy: true}, failed: true,
+			want: OutcomeNone, err: ErrBusy,
+		},
+		"busy before anybody prepared": {
+			votes: votes{Busy: true}, ok: "abc", want: OutcomeNone, err: ErrBusy,
+		},
+		"refused by a hook": {votes: votes{Stopped: true}, ok: "abc", want: OutcomeNone},
+		"client left":       {votes: votes{Aborted: true}, failed: true, want: OutcomeNone},
+		"failed, no votes":  {failed: true, want: OutcomeNone},
+		"never writes":      {ok: "abc", never: true, want: OutcomeNone},
+		"deletion without votes": {
+			ok: "abc", wantRaise: "abc", wantVerify: true,
+		},
+		"deletion that one secondary failed": {
+			ok: "ab", wantRaise: "ab", wantVerify: true,
+		},
+		"deletion that the primary failed": {
+			failed: true, ok: "bc", locks: true, wantRaise: "bc", wantVerify: true,
+		},
+		"something that the primary failed": {
+			failed: true, ok: "bc", want: OutcomeNone, wantVerify: true,
+		},
+		"creation that the primary failed": {
+			failed: true, ok: "bc", locks: true, creation: true, want: OutcomeNone,
+		},
+		"creation without votes": {
+			ok: "ab", creation: true, wantRaise: "ab", wantVerify: true,
+		},
+		"fetch": {
+			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", verify: true,
+			want: OutcomeRecorded, wantVerify: true,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := decide(facts{
+				votes: tc.votes, primaryOK: !tc.failed, ok: letters(tc.ok), primary: letters("a"),
+				creation: tc.creation, neverWrites: tc.never, locksFirst: tc.locks,
+				alwaysVerify: tc.verify,
+			})
+			require.ErrorIs(t, got.err, tc.err)
+			require.Equal(t, letters(tc.wantRaise), got.raise)
+			require.Equal(t, tc.want, got.outcome)
+			require.Equal(t, tc.wantVerify, got.verify)
+		})
+	}
+}
+
+func TestOutcomeString(t *testing.T) {
+	t.Parallel()
+	for outcome, want := range map[Outcome]string{
+		OutcomeNone: "none", OutcomeRecorded: "recorded", OutcomePartial: "partial",
+		OutcomeUnknown: "unknown",
+	} {
+		require.Equal(t, want, outcome.String())
+	}
+}

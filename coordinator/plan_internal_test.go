@@ -1,0 +1,287 @@
+package coordinator
+
+import (
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// testGroup has the storages a, b, c and so on, of which the named are healthy.
+func testGroup(count int, config VirtualStorageConfig) *group {
+	g := &group{name: "default", config: config, places: map[Storage]int{}}
+	for place := range count {
+		storage := Storage(rune('a' + place))
+		g.places[storage] = place
+		g.config.Storages = append(g.config.Storages, storage)
+	}
+	return g
+}
+
+// letters names a set by the letters of its storages.
+func letters(text string) set {
+	var members set
+	for _, letter := range text {
+		members = members.with(int(letter - 'a'))
+	}
+	return members
+}
+
+// state describes a repository by letters.
+type state struct {
+	primary, current, assigned, joining, healthy string
+}
+
+func (s state) route() route {
+	r := route{
+		primary: nowhere, current: letters(s.current), assigned: letters(s.assigned),
+		joining: letters(s.joining),
+	}
+	if s.primary != "" {
+		r.primary = int8(letters(s.primary).lowest())
+	}
+	return r
+}
+
+func TestParticipants(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		state       state
+		minimum     int
+		members     string
+		wantMinimum int
+		wantError   string
+	}{
+		"all": {
+			state{"a", "abc", "abc", "", "abc"}, 0, "abc", 2, "",
+		},
+		"one sick": {
+			state{"a", "abc", "abc", "", "ac"}, 0, "ac", 2, "",
+		},
+		"one outdated": {
+			state{"a", "ab", "abc", "", "abc"}, 0, "ab", 2, "",
+		},
+		"two missing": {
+			state{"a", "ab", "abc", "", "ac"},
+			0, "", 0,
+			`too few copies: a write needs 2 current replicas on healthy nodes, has 1: ` +
+				`"b" is not healthy, "c" is outdated`,
+		},
+		"two missing and allowed": {
+			state{"a", "ab", "abc", "", "ac"}, 1, "a", 1, "",
+		},
+		"unassigned current ones stay out": {
+			state{"a", "abcd", "abc", "", "abcd"}, 0, "abc", 2, "",
+		},
+		"joining ones take part and do not count": {
+			state{"a", "ab", "abc", "c", "abc"}, 0, "abc", 2, "",
+		},
+		"joining ones are no copies": {
+			state{"a", "a", "abc", "bc", "abc"},
+			0, "", 0,
+			`too few copies: a write needs 2 current replicas on healthy nodes, has 1: ` +
+				`"b" is outdated, "c" is outdated`,
+		},
+		"joining and sick": {
+			state{"a", "ab", "abc", "c", "ab"}, 0, "ab", 2, "",
+		},
+		"joining and unassigned": {
+			state{"a", "ab", "ab", "c", "abc"}, 0, "ab", 1, "",
+		},
+		"unassigned primary is no copy": {
+			state{"d", "abd", "abc", "", "abcd"}, 0, "abd", 3, "",
+		},
+		"two replicas": {
+			state{"a", "ab", "ab", "", "a"}, 0, "a", 1, "",
+		},
+		"two replicas, both needed": {
+			state{"a", "ab", "ab", "", "a"},
+			2, "", 0,
+			`too few copies: a write needs 2 current replicas on healthy nodes, has 1: ` +
+				`"b" is not healthy`,
+		},
+		"four replicas": {
+			state{"a", "abc", "abcd", "", "abc"}, 0, "abc", 3, "",
+		},
+		"minimum above what is assigned": {
+			state{"a", "ab", "ab", "", "ab"}, 3, "ab", 2, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := testGroup(4, VirtualStorageConfig{MinimumCopies: tc.minimum})
+			chosen, err := g.participants(tc.state.route(), letters(tc.state.healthy))
+			if tc.wantError != "" {
+				require.ErrorIs(t, err, ErrTooFewCopies)
+				require.EqualError(t, err, tc.wantError)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, letters(tc.members), chosen.members)
+			require.Equal(t, tc.wantMinimum, chosen.minimum)
+		})
+	}
+}
+
+func TestElection(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		state state
+		// from is whom an election may choose; empty if none is needed.
+		from string
+		err  error
+	}{
+		"fit":                        {state{"a", "abc", "abc", "", "abc"}, "", nil},
+		"fit among sick":             {state{"a", "abc", "abc", "", "a"}, "", nil},
+		"sick":                       {state{"a", "abc", "abc", "", "bc"}, "bc", nil},
+		"outdated":                   {state{"a", "bc", "abc", "", "abc"}, "bc", nil},
+		"none yet":                   {state{"", "ab", "ab", "", "ab"}, "ab", nil},
+		"only outdated left":         {state{"a", "a", "abc", "", "bc"}, "", ErrNoPrimary},
+		"joining is not current":     {state{"a", "a", "abc", "b", "bc"}, "", ErrNoPrimary},
+		"assigned before unassigned": {state{"a", "abd", "abc", "", "bd"}, "b", nil},
+		"unassigned if need be":      {state{"a", "ad", "abc", "", "bd"}, "d", nil},
+		"unassigned gives way":       {state{"d", "ad", "abc", "", "ad"}, "a", nil},
+		"unassigned stays":           {state{"d", "ad", "abc", "", "d"}, "", nil},
+		"nobody healthy":             {state{"a", "abc", "abc", "", ""}, "", ErrNoHealthyNode},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r, healthy := tc.state.route(), letters(tc.state.healthy)
+			needed := needsElection(r, healthy)
+			require.Equal(t, tc.from != "" || tc.err != nil, needed)
+			if !needed {
+				return
+			}
+			for range 50 {
+				place, err := candidate(r, healthy)
+				require.ErrorIs(t, err, tc.err)
+				if err == nil {
+					require.True(t, letters(tc.from).has(place))
+				}
+			}
+		})
+	}
+}
+
+func TestReadable(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		state               state
+		excluded            string
+		primary, committing bool
+		want                string
+		err                 error
+	}{
+		"all current":               {state: state{"a", "abc", "abc", "", "abc"}, want: "abc"},
+		"only healthy":              {state: state{"a", "abc", "abc", "", "bc"}, want: "bc"},
+		"only current":              {state: state{"a", "ab", "abc", "c", "abc"}, want: "ab"},
+		"unassigned too":            {state: state{"a", "abd", "ab", "", "d"}, want: "d"},
+		"not the excluded":          {state: state{"a", "abc", "abc", "", "abc"}, excluded: "ac", want: "b"},
+		"all excluded":              {state: state{"a", "ab", "ab", "", "ab"}, excluded: "ab", err: ErrNoCurrentReplica},
+		"none current":              {state: state{"a", "a", "ab", "", "b"}, err: ErrNoCurrentReplica},
+		"none healthy":              {state: state{"a", "ab", "ab", "", ""}, err: ErrNoHealthyNode},
+		"primary only":              {state: state{"b", "abc", "abc", "", "abc"}, primary: true, want: "b"},
+		"primary sick":              {state: state{"b", "abc", "abc", "", "ac"}, primary: true, err: ErrNoPrimary},
+		"primary outdated":          {state: state{"b", "ac", "abc", "", "abc"}, primary: true, err: ErrNoPrimary},
+		"primary excluded":          {state: state{"b", "abc", "abc", "", "abc"}, primary: true, excluded: "b", err: ErrNoPrimary},
+		"committing":                {state: state{"b", "abc", "abc", "", "abc"}, committing: true, want: "b"},
+		"committing, primary sick":  {state: state{"b", "abc", "abc", "", "ac"}, committing: true, want: "ac"},
+		"committing, primary tried": {state: state{"b", "abc", "abc", "", "abc"}, committing: true, excluded: "b", want: "ac"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found, err := readable(readQuery{
+				route: tc.state.route(), healthy: letters(tc.state.healthy),
+				excluded: letters(tc.excluded), primaryOnly: tc.primary, committing: tc.committing,
+			})
+			require.ErrorIs(t, err, tc.err)
+			require.Equal(t, letters(tc.want), found)
+		})
+	}
+}
+
+func TestPlaceNew(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		factor, minimum int
+		healthy         string
+		// members and assigned count.
+		members, assigned int
+		err               error
+	}{
+		"everywhere":             {healthy: "abcd", members: 4, assigned: 4},
+		"factor":                 {factor: 2, healthy: "abcd", members: 2, assigned: 2},
+		"factor of one":          {factor: 1, healthy: "b", members: 1, assigned: 1},
+		"healthy ones first":     {factor: 3, healthy: "abc", members: 3, assigned: 3},
+		"sick ones if need be":   {factor: 3, healthy: "ad", members: 2, assigned: 3},
+		"enough":                 {healthy: "bcd", members: 3, assigned: 4},
+		"not enough":             {healthy: "bc", err: ErrTooFewCopies},
+		"less is allowed":        {minimum: 1, healthy: "c", members: 1, assigned: 4},
+		"nobody healthy":         {err: ErrNoHealthyNode},
+		"factor, but not enough": {factor: 3, healthy: "c", err: ErrTooFewCopies},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := testGroup(4, VirtualStorageConfig{
+				DefaultReplicationFactor: tc.factor, MinimumCopies: tc.minimum,
+			})
+			for range 20 {
+				chosen, err := g.placeNew(letters(tc.healthy))
+				require.ErrorIs(t, err, tc.err)
+				if err != nil {
+					return
+				}
+				require.Equal(t, tc.members, chosen.members.count())
+				require.Equal(t, tc.assigned, chosen.assigned.count())
+				require.True(t, letters(tc.healthy).contains(chosen.members))
+				require.True(t, chosen.members.has(chosen.primary))
+				require.True(t, chosen.assigned.contains(chosen.members))
+			}
+		})
+	}
+}
+
+func TestPlaceBeside(t *testing.T) {
+	t.Parallel()
+	g := testGroup(4, VirtualStorageConfig{DefaultReplicationFactor: 1})
+	other := state{"b", "abc", "abcd", "", "bcd"}
+	chosen, err := g.placeBeside(other.route(), letters(other.healthy))
+	require.ErrorIs(t, err, ErrTooFewCopies, "the factor of new repositories does not count")
+	require.Zero(t, chosen)
+	var few *TooFewCopiesError
+	require.True(t, errors.As(err, &few))
+	require.Equal(t, []Absence{{"a", "is not healthy"}, {"d", "is outdated"}}, few.Missing)
+
+	chosen, err = g.placeBeside(other.route(), letters("abcd"))
+	require.NoError(t, err)
+	require.Equal(t, placement{
+		primary: 1, members: letters("abc"), assigned: letters("abcd"), minimum: 3,
+	}, chosen)
+}
+
+func TestMinimumCopies(t *testing.T) {
+	t.Parallel()
+	for assigned, want := range []int{1, 1, 1, 2, 3, 3, 4} {
+		require.Equal(t, want, VirtualStorageConfig{}.minimumCopies(assigned), "of %d", assigned)
+	}
+	for assigned, want := range []int{1, 1, 2, 3, 3, 3} {
+		require.Equal(t, want, VirtualStorageConfig{MinimumCopies: 3}.minimumCopies(assigned))
+	}
+}
+
+// TestPick prefers the storage with less to do.
+func TestPick(t *testing.T) {
+	t.Parallel()
+	g := testGroup(3, VirtualStorageConfig{})
+	g.loads = make([]atomic.Int64, 3)
+	g.loads[0].Store(5)
+	counts := map[int]int{}
+	for range 300 {
+		counts[g.pick(letters("abc"))]++
+	}
+	require.Zero(t, counts[0], "the busiest of three is never the better of two")
+	require.Greater(t, counts[1], 50)
+	require.Greater(t, counts[2], 50)
+	require.Equal(t, 0, g.pick(letters("a")))
+}

@@ -1,0 +1,264 @@
+package coordinator_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"go.uber.org/zap/zaptest"
+
+	"praefect/coordinator"
+	"praefect/coordinator/memory"
+	"praefect/transaction"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	virtual = coordinator.VirtualStorage("default")
+	path    = "group/project.git"
+)
+
+// key is the repository of most tests.
+func key() coordinator.Key {
+	return coordinator.Key{VirtualStorage: virtual, RelativePath: path}
+}
+
+// health is told by the test who is healthy; everybody is at first.
+type health struct {
+	mu   sync.Mutex // guards the field below
+	sick map[coordinator.Storage]bool
+}
+
+func (h *health) Healthy(_ coordinator.VirtualStorage, storage coordinator.Storage) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.sick[storage]
+}
+
+func (h *health) set(sick ...coordinator.Storage) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sick = map[coordinator.Storage]bool{}
+	for _, storage := range sick {
+		h.sick[storage] = true
+	}
+}
+
+// store counts what is asked of the metadata, and fails as it is told.
+type store struct {
+	coordinator.Store
+
+	mu    sync.Mutex // guards the fields below
+	calls map[string]int
+	// outages makes so many records fail before they are applied, lost so many after.
+	outages, lost int
+	// down makes every record, and the completion of creations, fail.
+	down bool
+}
+
+func (s *store) count(call string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls[call]++
+}
+
+// total is the number of calls since the last time it was asked.
+func (s *store) total() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	total := 0
+	for _, count := range s.calls {
+		total += count
+	}
+	s.calls = map[string]int{}
+	return total
+}
+
+func (s *store) Lookup(
+	ctx context.Context, key coordinator.Key,
+) (coordinator.Repository, error) {
+	s.count("lookup")
+	return s.Store.Lookup(ctx, key)
+}
+
+func (s *store) Load(
+	ctx context.Context, id coordinator.RepositoryID,
+) (coordinator.Repository, error) {
+	s.count("load")
+	return s.Store.Load(ctx, id)
+}
+
+func (s *store) Record(
+	ctx context.Context, outcome coordinator.WriteOutcome,
+) (coordinator.Recorded, error) {
+	s.count("record")
+	before, after := s.fault()
+	if before {
+		return coordinator.Recorded{}, coordinator.ErrMetadataUnavailable
+	}
+	recorded, err := s.Store.Record(ctx, outcome)
+	if after {
+		return coordinator.Recorded{}, coordinator.ErrMetadataUnavailable
+	}
+	return recorded, err
+}
+
+// fault says whether to fail before or after the record is applied.
+func (s *store) fault() (bool, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.down:
+		return true, false
+	case s.outages > 0:
+		s.outages--
+		return true, false
+	case s.lost > 0:
+		s.lost--
+		return false, true
+	}
+	return false, false
+}
+
+func (s *store) set(change func(*store)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	change(s)
+}
+
+// rig is a coordinator over metadata in memory.
+type rig struct {
+	*coordinator.Coordinator
+	store  *store
+	health *health
+}
+
+// setup returns a coordinator of three storages, a, b and c, unless the cluster says otherwise.
+func setup(t testing.TB, config coordinator.Config, changes ...func(*coordinator.VirtualStorageConfig)) *rig {
+	t.Helper()
+	backing := &store{Store: memory.New(), calls: map[string]int{}}
+	return setupOn(t, backing, config, changes...)
+}
+
+func setupOn(
+	t testing.TB, backing *store, config coordinator.Config,
+	changes ...func(*coordinator.VirtualStorageConfig),
+) *rig {
+	t.Helper()
+	members := coordinator.VirtualStorageConfig{Storages: []coordinator.Storage{"a", "b", "c"}}
+	for _, change := range changes {
+		change(&members)
+	}
+	r := &rig{store: backing, health: &health{}}
+	made, err := coordinator.New(coordinator.Dependencies{
+		Cluster: coordinator.Cluster{
+			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
+				virtual: members,
+			},
+		},
+		Store: backing, Health: r.health, Registerer: prometheus.NewRegistry(),
+	}, zaptest.NewLogger(t), config)
+	require.NoError(t, err)
+	r.Coordinator = made
+	return r
+}
+
+// repository makes a repository that is current everywhere, its primary a.
+func (r *rig) repository(t testing.TB, path string) coordinator.RepositoryID {
+	t.Helper()
+	creation := coordinator.Creation{
+		ID:  coordinator.RepositoryID(len(path) + 1000),
+		Key: coordinator.Key{VirtualStorage: virtual, RelativePath: path}, Primary: "a",
+		Participants: []coordinator.Storage{"a", "b", "c"},
+		Assigned:     []coordinator.Storage{"a", "b", "c"},
+	}
+	creation.ReplicaPath = coordinator.ReplicaPath(creation.ID, path)
+	require.NoError(t, r.store.Create(t.Context(), creation))
+	require.NoError(t, r.store.Complete(t.Context(), creation.ID))
+	r.store.total()
+	return creation.ID
+}
+
+func (r *rig) load(t testing.TB) coordinator.Repository {
+	t.Helper()
+	found, err := r.store.Store.Lookup(t.Context(), key())
+	require.NoError(t, err)
+	return found
+}
+
+// current lists who holds every recorded write.
+func (r *rig) current(t testing.TB) []coordinator.Storage {
+	t.Helper()
+	repository := r.load(t)
+	var current []coordinator.Storage
+	for _, replica := range repository.Replicas {
+		if replica.Generation == repository.Generation {
+			current = append(current, replica.Storage)
+		}
+	}
+	return current
+}
+
+func (r *rig) write(t testing.TB, options coordinator.WriteOptions) *coordinator.Write {
+	t.Helper()
+	write, err := r.BeginWrite(t.Context(), key(), options)
+	require.NoError(t, err)
+	return write
+}
+
+// commit takes a write through its turn and records who confirmed it; the first stays or becomes
+// the primary.
+func commit(t testing.TB, write *coordinator.Write, raise ...transaction.Voter) {
+	t.Helper()
+	_, err := write.TakeTurn(t.Context())
+	require.NoError(t, err)
+	write.Committing()
+	require.NoError(t, write.Record(t.Context(), kept(1, raise...)))
+}
+
+func kept(number uint64, raise ...transaction.Voter) transaction.Record {
+	return transaction.Record{
+		Write: number, Outcome: transaction.Kept, Raise: raise, Primary: raise[0],
+	}
+}
+
+// success is the result of a call that recorded a write everywhere.
+func success() coordinator.Result {
+	return coordinator.Result{
+		Votes:     transaction.Summary{Prepared: true, Recorded: 1},
+		PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
+	}
+}
+
+// finish ends a write and demands an outcome.
+func finish(
+	t testing.TB, write *coordinator.Write, result coordinator.Result, want coordinator.Outcome,
+) {
+	t.Helper()
+	outcome, err := write.Finish(t.Context(), result)
+	require.NoError(t, err)
+	require.Equal(t, want, outcome)
+}
+
+// read asks where to read and ends the read at once.
+func (r *rig) read(t testing.TB, options coordinator.ReadOptions) coordinator.Storage {
+	t.Helper()
+	route, err := r.Read(t.Context(), key(), options)
+	require.NoError(t, err)
+	route.Done()
+	return route.Storage
+}
+
+// readers lists where many reads go.
+func (r *rig) readers(t testing.TB) map[coordinator.Storage]bool {
+	t.Helper()
+	storages := map[coordinator.Storage]bool{}
+	for range 60 {
+		storages[r.read(t, coordinator.ReadOptions{})] = true
+	}
+	return storages
+}
