@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -21,6 +23,8 @@ type creation struct {
 	format gitalypb.ObjectFormat
 	// seed fills the new repository, which lies in dir until it is complete. It may be nil.
 	seed func(ctx context.Context, dir string) error
+	// pool is the path of a pool from which it borrows; empty when there is none.
+	pool string
 }
 
 // create makes a repository beside its place, votes on what it has become, and moves it there.
@@ -39,7 +43,7 @@ func (n *Node) create(ctx context.Context, repo repository, c creation) error {
 	}
 	err = n.fill(ctx, dir, c)
 	if err == nil {
-		err = n.place(ctx, part, dir, repo)
+		err = n.place(ctx, part, placement{from: dir, to: repo, pool: c.pool})
 	}
 
 	return errors.Join(err, remove())
@@ -47,7 +51,7 @@ func (n *Node) create(ctx context.Context, repo repository, c creation) error {
 
 func (n *Node) checkFree(repo repository) error {
 	if disk.IsRepository(repo.path) {
-		return failf(codes.AlreadyExists, "repository exists already")
+		return fmt.Errorf("repository %w", disk.ErrExists)
 	}
 	if n.disk.Nested(repo.path) {
 		return failf(codes.InvalidArgument, "repository path leads into another repository")
@@ -74,6 +78,13 @@ func (n *Node) fill(ctx context.Context, dir string, c creation) error {
 		return fmt.Errorf("initialise repository: %w", err)
 	}
 
+	if c.pool != "" {
+		// Absolute as long as the repository is not in its place.
+		borrowed := filepath.Join(c.pool, "objects") + "\n"
+		if err := os.WriteFile(alternates(dir), []byte(borrowed), 0o644); err != nil {
+			return fmt.Errorf("borrow from pool: %w", err)
+		}
+	}
 	if c.seed != nil {
 		if err := c.seed(ctx, dir); err != nil {
 			return fmt.Errorf("seed repository: %w", err)
@@ -83,12 +94,21 @@ func (n *Node) fill(ctx context.Context, dir string, c creation) error {
 	return n.disk.SyncTree(dir)
 }
 
+// placement says where a complete repository goes.
+type placement struct {
+	from string
+	to   repository
+	pool string // the path of a pool from which it borrows, or empty
+}
+
 // place votes on a complete repository and moves it to its path.
-func (n *Node) place(
-	ctx context.Context, part participation, dir string, repo repository,
-) error {
-	hash, err := n.creationBallot(ctx, dir)
+func (n *Node) place(ctx context.Context, part participation, p placement) error {
+	repo := p.to
+	hash, err := n.creationBallot(ctx, p.from)
 	if err != nil {
+		return err
+	}
+	if err := n.borrow(p); err != nil {
 		return err
 	}
 	if err := part.Vote(ctx, hooks.Preparing, hash); err != nil {
@@ -106,7 +126,7 @@ func (n *Node) place(
 	if err := part.Vote(ctx, hooks.Prepared, hash); err != nil {
 		return failf(codes.FailedPrecondition, "preparatory vote: %w", err)
 	}
-	if err := n.disk.Place(dir, repo.path); err != nil {
+	if err := n.disk.Place(p.from, repo.path); err != nil {
 		return err
 	}
 	if err := part.Vote(ctx, hooks.Committed, hash); err != nil {
@@ -114,6 +134,26 @@ func (n *Node) place(
 	}
 
 	return nil
+}
+
+// borrow makes a repository name its pool as it must from its place.
+func (n *Node) borrow(p placement) error {
+	if p.pool == "" {
+		return nil
+	}
+	content, err := borrowing(p.to.path, p.pool)
+	if err != nil {
+		return err
+	}
+	file, err := n.disk.LockFile(alternates(p.from))
+	if err != nil {
+		return err
+	}
+	if err := file.Write(content); err != nil {
+		return errors.Join(err, file.Abort())
+	}
+
+	return file.Commit()
 }
 
 // creationBallot is what nodes must agree on when a repository is created. New Git can list HEAD

@@ -68,6 +68,7 @@ func codeTable() []struct {
 		{disk.ErrInvalidPath, codes.InvalidArgument},
 		{disk.ErrExists, codes.AlreadyExists},
 		{disk.ErrLocked, codes.Aborted},
+		{ErrUnstable, codes.Aborted},
 		{hooks.ErrAborted, codes.Aborted},
 		{hooks.ErrStopped, codes.FailedPrecondition},
 	}

@@ -55,14 +55,21 @@ func (o *operation) command(command git.Command) git.Command {
 // explain adds to the error of a Git process, which only knows that a hook refused, why it did.
 func (o *operation) explain(err error) error {
 	refusal := o.votes.refusal()
-	switch {
-	case err == nil || refusal == nil:
+	if err == nil || refusal == nil {
 		return err
-	case errors.Is(refusal, hooks.ErrAborted):
-		return &failure{code: codes.Aborted, err: errors.Join(refusal, err)}
-	case errors.Is(refusal, hooks.ErrStopped):
-		return &failure{code: codes.FailedPrecondition, err: errors.Join(refusal, err)}
+	}
+
+	return &failure{code: refusalCode(refusal), err: errors.Join(refusal, err)}
+}
+
+// refusalCode is the code for a change that was given up because of a vote.
+func refusalCode(err error) codes.Code {
+	switch {
+	case errors.Is(err, hooks.ErrAborted):
+		return codes.Aborted
+	case errors.Is(err, hooks.ErrStopped):
+		return codes.FailedPrecondition
 	default:
-		return &failure{code: codes.Internal, err: errors.Join(refusal, err)}
+		return codes.Internal // whatever the code of the vote's own call was
 	}
 }

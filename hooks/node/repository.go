@@ -26,8 +26,9 @@ func (n *Node) locate(message *gitalypb.Repository) (repository, error) {
 		return repository{}, failf(codes.InvalidArgument, "storage name not set")
 	case relative == "":
 		return repository{}, failf(codes.InvalidArgument, "repository path not set")
-	case storage != n.cfg.Storage:
-		return repository{}, failf(codes.InvalidArgument, "storage name not found: %q", storage)
+	}
+	if err := n.checkStorage(storage); err != nil {
+		return repository{}, err
 	}
 
 	path, err := n.disk.Path(relative)
@@ -49,4 +50,16 @@ func (n *Node) find(message *gitalypb.Repository) (repository, error) {
 	}
 
 	return repo, nil
+}
+
+// checkStorage checks that a caller means this storage.
+func (n *Node) checkStorage(name string) error {
+	switch name {
+	case n.cfg.Storage:
+		return nil
+	case "":
+		return failf(codes.InvalidArgument, "storage name not set")
+	default:
+		return failf(codes.InvalidArgument, "storage name not found: %q", name)
+	}
 }

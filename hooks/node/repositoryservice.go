@@ -59,9 +59,6 @@ func (s *repositoryService) RemoveRepository(
 	if err != nil {
 		return nil, err
 	}
-	if !disk.IsRepository(repo.path) {
-		return nil, failf(codes.NotFound, "repository does not exist")
-	}
 	part, err := s.node.participate(ctx)
 	if err != nil {
 		return nil, err
@@ -75,6 +72,9 @@ func (s *repositoryService) RemoveRepository(
 
 // remove takes a repository away, with the votes for it, and then removes it from the disk.
 func (n *Node) remove(ctx context.Context, part participation, repo repository) error {
+	if err := checkThere(repo); err != nil {
+		return err
+	}
 	err := part.Vote(ctx, hooks.Preparing, hooks.Removing(repo.relative))
 	if err != nil {
 		return failf(codes.Internal, "vote on locking: %w", err)
@@ -85,8 +85,8 @@ func (n *Node) remove(ctx context.Context, part participation, repo repository) 
 		return err
 	}
 	defer unlock()
-	if !disk.IsRepository(repo.path) {
-		return failf(codes.NotFound, "repository does not exist")
+	if err := checkThere(repo); err != nil {
+		return err
 	}
 
 	if err := part.Vote(ctx, hooks.Prepared, hooks.PreRemove(repo.relative)); err != nil {
@@ -103,4 +103,13 @@ func (n *Node) remove(ctx context.Context, part participation, repo repository) 
 	}
 
 	return discard()
+}
+
+// checkThere checks that there is something to remove, complete or not.
+func checkThere(repo repository) error {
+	if !disk.IsRepository(repo.path) && !disk.IsRemains(repo.path) {
+		return failf(codes.NotFound, "repository does not exist")
+	}
+
+	return nil
 }

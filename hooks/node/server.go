@@ -41,6 +41,11 @@ func (n *Node) server() *grpc.Server {
 	gitalypb.RegisterSmartHTTPServiceServer(server, &smartHTTPService{node: n})
 	gitalypb.RegisterSSHServiceServer(server, &sshService{node: n})
 	gitalypb.RegisterRepositoryServiceServer(server, &repositoryService{node: n})
+	gitalypb.RegisterRefServiceServer(server, &refService{node: n})
+	gitalypb.RegisterCommitServiceServer(server, &commitService{node: n})
+	gitalypb.RegisterObjectPoolServiceServer(server, &objectPoolService{node: n})
+	gitalypb.RegisterServerServiceServer(server, &serverService{node: n})
+	gitalypb.RegisterInternalGitalyServer(server, &internalGitaly{node: n})
 
 	checks := health.NewServer()
 	checks.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)

@@ -189,3 +189,18 @@ func (d *Disk) ID(create func() string) (string, error) {
 
 	return id, d.syncDir(filepath.Dir(path))
 }
+
+// IsRemains tells whether a directory is what is left of a repository: it is none, but has parts
+// of one. A directory with repositories below it has none of these.
+func IsRemains(dir string) bool {
+	if IsRepository(dir) {
+		return false
+	}
+	for _, entry := range []string{"HEAD", "objects", "refs", "config", "packed-refs"} {
+		if _, err := os.Lstat(filepath.Join(dir, entry)); err == nil {
+			return true
+		}
+	}
+
+	return false
+}

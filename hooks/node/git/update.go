@@ -31,7 +31,7 @@ func UpdateInput(updates []Update) io.Reader {
 }
 
 // Updater changes references in steps, so that others can be asked between locking and writing. It
-// runs no hooks. Every Updater ends with Commit or Abort; it belongs to one goroutine.
+// runs no hooks, and takes symbolic references for what they are. Every Updater ends with Commit or Abort; it belongs to one goroutine.
 type Updater struct {
 	process *Process
 	answers *bufio.Reader
@@ -41,7 +41,7 @@ type Updater struct {
 // NewUpdater starts a change of the references of a repository. The end of ctx does not end it.
 func (g *Git) NewUpdater(ctx context.Context, repository string) (*Updater, error) {
 	process, err := g.Start(context.WithoutCancel(ctx), Command{
-		Repository: repository, Args: []string{"update-ref", "--stdin", "-z"},
+		Repository: repository, Args: []string{"update-ref", "--no-deref", "--stdin", "-z"},
 	})
 	if err != nil {
 		return nil, err
