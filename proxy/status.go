@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -28,18 +29,25 @@ type rule struct {
 // statusTable is the only place where errors become codes. The first rule that matches counts.
 //
 // Unavailable is for what goes away by itself, so that the same call may be tried again; Aborted
-// for what the client has to begin anew; FailedPrecondition for what an operator has to change.
-// None of them may be used once a write may be on a disk: that is Internal.
+// for what the client has to begin anew; FailedPrecondition for what somebody has to change. None
+// of them may be used once a write may be on a disk: that is Internal.
 func statusTable() []rule {
+	return slices.Concat(doubts(), requests(), decisions(), votes(), nodes(), connections())
+}
+
+// doubts come first: what is in doubt stays in doubt, whatever has caused it.
+func doubts() []rule {
 	return []rule{
-		// What is in doubt stays in doubt, whatever caused it.
 		{err: coordinator.ErrOutcomeUnknown, code: codes.Internal},
 		{err: registry.ErrOutcomeUnknown, code: codes.Internal},
 		{err: registry.ErrTooFewCopies, code: codes.Internal},
 		{err: ErrPrimaryLost, code: codes.Internal},
 		{err: relay.ErrVotesBroken, code: codes.Internal},
+	}
+}
 
-		// The request.
+func requests() []rule {
+	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
 		{err: ErrNoMessage, code: codes.Internal, bare: true},
 		{err: ErrRepositoryNotSet, code: codes.InvalidArgument, bare: true},
@@ -53,8 +61,11 @@ func statusTable() []rule {
 		{err: wire.ErrAbsent, code: codes.InvalidArgument},
 		{err: wire.ErrPath, code: codes.Internal},
 		{err: relay.ErrRequestTooLarge, code: codes.ResourceExhausted},
+	}
+}
 
-		// The decision.
+func decisions() []rule {
+	return []rule{
 		{err: coordinator.ErrUnknownVirtualStorage, code: codes.InvalidArgument, bare: true},
 		{err: coordinator.ErrRepositoryNotFound, code: codes.NotFound, bare: true},
 		{err: coordinator.ErrAdditionalRepositoryNotFound, code: codes.NotFound, bare: true},
@@ -67,11 +78,16 @@ func statusTable() []rule {
 		{err: coordinator.ErrMetadataUnavailable, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
 		{err: coordinator.ErrSuperseded, code: codes.Aborted},
+		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
 		{err: coordinator.ErrInvalidCluster, code: codes.Internal},
 		{err: coordinator.ErrInvalidConfig, code: codes.Internal},
 		{err: coordinator.ErrNoTurn, code: codes.Internal},
+	}
+}
 
-		// The vote. Its mistakes are ours, or those of nodes; clients do not vote.
+// votes are the mistakes of the proxy or of nodes; clients do not vote.
+func votes() []rule {
+	return []rule{
 		{err: transaction.ErrNoPrimary, code: codes.Internal},
 		{err: transaction.ErrDuplicateVoter, code: codes.Internal},
 		{err: transaction.ErrMinimumCopies, code: codes.Internal},
@@ -80,8 +96,11 @@ func statusTable() []rule {
 		{err: transaction.ErrVotePending, code: codes.Internal},
 		{err: registry.ErrNotFound, code: codes.NotFound},
 		{err: registry.ErrInvalidConfig, code: codes.Internal},
+	}
+}
 
-		// The nodes.
+func nodes() []rule {
+	return []rule{
 		{err: relay.ErrDraining, code: codes.Unavailable},
 		{err: relay.ErrPrimaryOverdue, code: codes.Aborted},
 		{err: relay.ErrGivenUp, code: codes.Unavailable},
@@ -95,8 +114,11 @@ func statusTable() []rule {
 		{err: ErrNoConnection, code: codes.Internal},
 		{err: ErrInvalidConfig, code: codes.Internal},
 		{err: ErrNotReady, code: codes.Unavailable},
+	}
+}
 
-		// The client's connection.
+func connections() []rule {
+	return []rule{
 		{err: sidechannel.ErrNotOpened, code: codes.Internal},
 		{err: sidechannel.ErrNoMetadata, code: codes.Internal},
 		{err: sidechannel.ErrNoID, code: codes.InvalidArgument},
