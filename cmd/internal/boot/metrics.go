@@ -1,7 +1,6 @@
 package boot
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -43,23 +42,23 @@ func newRegistry(version string) (*prometheus.Registry, error) {
 	return registry, nil
 }
 
-// serveMetrics answers GET /metrics on the listener until ctx ends.
-func serveMetrics(
-	ctx context.Context, listener net.Listener, registry *prometheus.Registry,
-) error {
+// serveMetrics answers GET /metrics on the listener. It returns what ends that.
+func serveMetrics(listener net.Listener, registry *prometheus.Registry) func() error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry: registry, MaxRequestsInFlight: scrapesMax,
 	}))
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 
-	// Scrapes have no state to lose: closing at once is enough.
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Nothing depends on its error.
-	defer stop()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
 
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve metrics: %w", err)
+	return func() error {
+		err := server.Close() // A scrape has no state to lose.
+		if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+			err = errors.Join(err, ended)
+		}
+
+		return err
 	}
-
-	return nil
 }

@@ -3,6 +3,7 @@ package configfile
 import (
 	"maps"
 	"strconv"
+	"strings"
 	"time"
 
 	"praefect/cmd/internal/logging"
@@ -10,6 +11,7 @@ import (
 	"praefect/coordinator/postgres"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
+	"praefect/proxy/backend"
 	"praefect/proxy/relay"
 	"praefect/transaction/registry"
 )
@@ -26,6 +28,32 @@ func (f *File) Grace() time.Duration {
 	}
 
 	return time.Duration(f.GracefulStopTimeout)
+}
+
+// Socket returns the configured socket as unix:path, or nothing.
+func (f *File) Socket() string {
+	if f.SocketPath == "" || strings.HasPrefix(f.SocketPath, "unix:") {
+		return f.SocketPath
+	}
+
+	return "unix:" + f.SocketPath
+}
+
+// Nodes returns the nodes of all virtual storages in the order of the file.
+func (f *File) Nodes() []backend.Node {
+	var nodes []backend.Node
+	for _, virtual := range f.VirtualStorages {
+		for _, node := range virtual.Nodes {
+			nodes = append(nodes, backend.Node{
+				VirtualStorage: virtual.Name,
+				Storage:        node.Storage,
+				Address:        node.Address,
+				Token:          node.Token,
+			})
+		}
+	}
+
+	return nodes
 }
 
 // Multiplexing returns the bounds of multiplexed connections.

@@ -1,0 +1,42 @@
+package boot
+
+import (
+	"context"
+
+	"praefect/coordinator/removal"
+	"praefect/coordinator/repair"
+	"praefect/proxy/replicate"
+)
+
+// nodeCopier lets the repair worker copy and remove replicas by calls to nodes.
+type nodeCopier struct{ copier *replicate.Copier }
+
+// Copy implements [repair.Copier].
+func (c nodeCopier) Copy(ctx context.Context, job repair.Job) error {
+	return c.copier.Copy(ctx, replicate.Replica{
+		VirtualStorage: string(job.VirtualStorage),
+		Storage:        string(job.Source),
+		Path:           job.ReplicaPath,
+	}, string(job.Target))
+}
+
+// Remove implements [repair.Copier].
+func (c nodeCopier) Remove(ctx context.Context, job repair.Job) error {
+	return c.copier.Remove(ctx, replicate.Replica{
+		VirtualStorage: string(job.VirtualStorage),
+		Storage:        string(job.Target),
+		Path:           job.ReplicaPath,
+	})
+}
+
+// nodeRemover lets the removal worker remove replicas by calls to nodes.
+type nodeRemover struct{ copier *replicate.Copier }
+
+// Remove implements [removal.Remover].
+func (r nodeRemover) Remove(ctx context.Context, replica removal.Replica) error {
+	return r.copier.Remove(ctx, replicate.Replica{
+		VirtualStorage: string(replica.VirtualStorage),
+		Storage:        string(replica.Storage),
+		Path:           replica.ReplicaPath,
+	})
+}

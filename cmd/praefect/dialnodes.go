@@ -1,0 +1,233 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	experimental "google.golang.org/grpc/experimental/credentials"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"praefect/cmd/internal/configfile"
+	"praefect/proxy/auth"
+	"praefect/proxy/backend"
+	"praefect/proxy/gitalypb"
+)
+
+// dialTimeoutDefault bounds the probe of all nodes together.
+const dialTimeoutDefault = 10 * time.Second
+
+func dialNodesCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "dial-nodes",
+		Usage: "check connections to the nodes",
+		Description: "Calls every node, asks for its health and which storages it serves, and " +
+			"compares them with the configuration.",
+		Flags: []cli.Flag{
+			&cli.DurationFlag{Name: "timeout", Usage: "give up after this time (0 means 10s)"},
+		},
+		Action: subcommand(dialNodes),
+	}
+}
+
+// probe is one node process: an address, and every storage that the configuration expects there.
+type probe struct {
+	address, token string
+	// storages maps a node's storage to the virtual storages that use it.
+	storages map[string][]string
+
+	out *lockedWriter
+}
+
+func dialNodes(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	timeout := cmd.Duration("timeout")
+	if timeout == 0 {
+		timeout = dialTimeoutDefault
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+
+	var group errgroup.Group
+	probes := probesOf(config.VirtualStorages, cmd.Root().Writer)
+	failed := make([]bool, len(probes))
+	for i, p := range probes {
+		group.Go(func() error {
+			failed[i] = !p.run(ctx)
+
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+
+	var unhealthy []string
+	for i, p := range probes {
+		if failed[i] {
+			unhealthy = append(unhealthy, p.address)
+		}
+	}
+	if len(unhealthy) > 0 {
+		return fmt.Errorf("the following nodes are not healthy: %s", strings.Join(unhealthy, ", "))
+	}
+
+	return nil
+}
+
+// probesOf groups the configured nodes by address, in the order of the configuration.
+func probesOf(storages []configfile.VirtualStorage, out io.Writer) []*probe {
+	var probes []*probe
+	locked := &lockedWriter{w: out}
+	for _, virtual := range storages {
+		for _, node := range virtual.Nodes {
+			i := slices.IndexFunc(probes, func(p *probe) bool { return p.address == node.Address })
+			if i < 0 {
+				i = len(probes)
+				probes = append(probes, &probe{
+					address: node.Address, storages: map[string][]string{}, out: locked,
+				})
+			}
+			p := probes[i]
+			p.token = node.Token
+			p.storages[node.Storage] = append(p.storages[node.Storage], virtual.Name)
+		}
+	}
+
+	return probes
+}
+
+// run probes the node and reports whether everything is as it should be.
+func (p *probe) run(ctx context.Context) bool {
+	p.say("dialing...")
+	conn, err := p.dial()
+	if err != nil {
+		p.say("ERROR: dialing failed: %v", err)
+
+		return false
+	}
+	defer conn.Close() //nolint:errcheck // It was only asked questions.
+	p.say("dialed successfully!")
+
+	return p.checkHealth(ctx, conn) && p.checkStorages(ctx, conn)
+}
+
+// dial makes a plain connection, without the channel back that votes need: what is asked here
+// needs none, so that a node's answer is known even when it does not speak the other.
+func (p *probe) dial() (*grpc.ClientConn, error) {
+	address, err := backend.ParseAddress(p.address)
+	if err != nil {
+		return nil, err
+	}
+
+	transport := insecure.NewCredentials()
+	if address.TLS {
+		// Nodes do not negotiate the protocol.
+		transport = experimental.NewTLSWithALPNDisabled(&tls.Config{MinVersion: tls.VersionTLS12})
+	}
+
+	return grpc.NewClient(address.Target,
+		grpc.WithTransportCredentials(transport),
+		grpc.WithPerRPCCredentials(auth.Credentials(p.token, nil)))
+}
+
+func (p *probe) checkHealth(ctx context.Context, conn *grpc.ClientConn) bool {
+	p.say("checking health...")
+
+	client := grpc_health_v1.NewHealthClient(conn)
+	response, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+	if err != nil {
+		p.say("ERROR: unable to request health check: %v", err)
+
+		return false
+	}
+	if status := response.GetStatus(); status != grpc_health_v1.HealthCheckResponse_SERVING {
+		p.say("ERROR: health check did not report serving, instead reported: %s", status)
+
+		return false
+	}
+	p.say("SUCCESS: node is healthy!")
+
+	return true
+}
+
+func (p *probe) checkStorages(ctx context.Context, conn *grpc.ClientConn) bool {
+	p.say("checking consistency...")
+
+	client := gitalypb.NewServerServiceClient(conn)
+	info, err := client.ServerInfo(ctx, &gitalypb.ServerInfoRequest{})
+	switch {
+	case err != nil:
+		p.say("ERROR: failed to receive state from the remote: %v", err)
+
+		return false
+	case len(info.GetStorageStatuses()) == 0:
+		p.say("ERROR: remote has no configured storages")
+
+		return false
+	}
+
+	if err := p.compare(info.GetStorageStatuses()); err != nil {
+		p.say("ERROR: %v", err)
+		p.say("ERROR: consistency check failed")
+
+		return false
+	}
+	p.say("SUCCESS: node configuration is consistent!")
+
+	return true
+}
+
+// compare looks for every configured storage in what the node reported.
+func (p *probe) compare(reported []*gitalypb.ServerInfoResponse_StorageStatus) error {
+	found := map[string]*gitalypb.ServerInfoResponse_StorageStatus{}
+	for _, status := range reported {
+		if found[status.GetStorageName()] != nil {
+			return fmt.Errorf("remote has duplicated storage: %q", status.GetStorageName())
+		}
+		found[status.GetStorageName()] = status
+	}
+
+	var errs []error
+	for name, virtual := range p.storages {
+		status := found[name]
+		switch {
+		case status == nil:
+			errs = append(errs,
+				fmt.Errorf("configured storage was not reported by remote: %q", name))
+		case !status.GetReadable() || !status.GetWriteable():
+			errs = append(errs, fmt.Errorf("storage %q is not readable or writable", name))
+		default:
+			p.say("SUCCESS: confirmed Gitaly storage %q in virtual storages %v is served",
+				name, virtual)
+		}
+	}
+
+	return errors.Join(errs...)
+}
+
+func (p *probe) say(format string, args ...any) {
+	p.out.printf("[%s]: %s\n", p.address, fmt.Sprintf(format, args...))
+}
+
+// lockedWriter keeps the lines of concurrent probes whole.
+type lockedWriter struct {
+	mu sync.Mutex // guards w
+	w  io.Writer
+}
+
+func (l *lockedWriter) printf(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	_, _ = fmt.Fprintf(l.w, format, args...) // A closed pipe leaves nobody to be told.
+}
