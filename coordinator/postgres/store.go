@@ -43,7 +43,7 @@ func (s *Store) Close() { s.pool.Close() }
 // than version 11, which is [ErrServerTooOld].
 func (s *Store) Ping(ctx context.Context) error {
 	var version int
-	if err := s.pool.QueryRow(ctx, "SHOW server_version_num").Scan(&version); err != nil {
+	if err := s.pool.QueryRow(ctx, pingSQL).Scan(&version); err != nil {
 		return fmt.Errorf("send ping: %w", err)
 	}
 	if version < serverVersionMin {
