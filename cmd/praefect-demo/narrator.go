@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -58,6 +59,25 @@ func (n *narrator) saw(format string, args ...any) {
 // end prints the last line.
 func (n *narrator) end(format string, args ...any) {
 	n.print("\n%s\n", n.paint(green, fmt.Sprintf(format, args...)))
+}
+
+// complaints prints the last warnings and errors of a log, because the log is about to be removed.
+func (n *narrator) complaints(path string) {
+	const most = 20
+
+	content, err := os.ReadFile(path)
+	if err != nil {
+		n.saw("no log: %v", err)
+	}
+	var lines []string
+	for line := range strings.Lines(string(content)) {
+		if !strings.Contains(line, `"level":"info"`) && !strings.Contains(line, `"level":"debug"`) {
+			lines = append(lines, strings.TrimSpace(line))
+		}
+	}
+	for _, line := range lines[max(0, len(lines)-most):] {
+		n.saw("%s", line)
+	}
 }
 
 func (n *narrator) paint(style, text string) string {

@@ -63,7 +63,13 @@ func onStage(ctx context.Context, n *narrator, act func(*stage) error) (err erro
 	n.saw("%s in storage %q, on every disk as %s",
 		repositoryPath, s.VirtualStorage(), s.replicaPath)
 
-	return act(s)
+	if err := act(s); err != nil {
+		n.complaints(s.votes.path)
+
+		return err
+	}
+
+	return nil
 }
 
 func (s *stage) openStore(ctx context.Context) error {
