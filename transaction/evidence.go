@@ -42,16 +42,19 @@ func (t *Transaction) judgement(v *voter) Evidence {
 		return Dissented
 	case !m.told:
 		return Untouched
-	case m.committed && w.valued && m.vote != w.vote:
-		return Dissented
 	case m.committed:
-		return Confirmed
-	case m.abandoned && !w.dropped && w.valued:
-		return Dissented
+		return either(w.valued && m.vote != w.vote, Dissented, Confirmed)
 	case m.abandoned:
-		return Abandoned
+		return either(w.valued && !w.dropped, Dissented, Abandoned)
 	}
 	return Uncertain
+}
+
+func either(condition bool, yes, no Evidence) Evidence {
+	if condition {
+		return yes
+	}
+	return no
 }
 
 // conclusion keeps the evidence of the write that ends now. A voter that cast COMMITTED while its

@@ -57,7 +57,7 @@ func (t *Transaction) gated(phase Phase, vote Vote) bool {
 // pass lets a gated round through when the turn is held, and asks for it otherwise. Who holds it
 // for an earlier update vote offers it to those that wait.
 func (t *Transaction) pass(vote Vote) bool {
-	if t.write.state != writeNone || t.barred() {
+	if t.write.inProgress() || t.barred() {
 		return false
 	}
 	if !t.holds() {
@@ -93,24 +93,29 @@ func (t *Transaction) prepare() bool {
 func (t *Transaction) preparing(slot int, n uint64) Decision {
 	switch {
 	case t.rounds.decided(n):
-		// A straggler. Without its next vote being told COMMIT it had better not take locks.
-		if r := t.rounds.at(n); r.phase == Prepared && !r.lost && t.write.accepts(r.write) {
-			return Commit
-		}
-		return Abort
+		return t.preparingLate(t.rounds.at(n))
 	case !t.steered():
 		return t.refusal()
 	case t.gate == GateNone:
 		return Commit
 	case t.barred():
 		return Abort
-	case t.write.state != writeNone && !t.write.accepts(t.write.number):
+	case t.write.blocks():
 		return 0
 	case t.holds():
 		return Commit
 	}
 	t.askPreparing(slot)
 	return 0
+}
+
+// preparingLate decides PREPARING of a straggler by the round in front of it. Unless its next
+// vote can be told COMMIT it had better not take locks.
+func (t *Transaction) preparingLate(r round) Decision {
+	if r.phase == Prepared && !r.lost && t.write.accepts(r.write) {
+		return Commit
+	}
+	return Abort
 }
 
 // askPreparing asks for the turn on behalf of a voter at the gate. Secondaries do not ask by

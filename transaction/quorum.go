@@ -22,20 +22,28 @@ func (t *Transaction) count(vote Vote) tally {
 	n := t.rounds.frontier()
 	for i := range t.voters {
 		v := &t.voters[i]
-		out := t.write.state != writeNone && v.mark.settled() // no copy of this write any more
+		out := t.write.inProgress() && v.mark.settled() // no copy of this write any more
 		switch {
-		case !v.open() || !v.counts(), out && !v.inRound(n):
-		case out:
-			c.differ++
-		case !v.inRound(n):
+		case !v.open() || !v.counts():
+		case v.inRound(n):
+			c.add(!out && v.wait.prepares(vote))
+		case !out:
 			c.missing++
-		case v.wait.kind == waitRound && v.wait.phase == Prepared && v.wait.vote == vote:
-			c.agree++
-		default:
-			c.differ++
 		}
 	}
 	return c
+}
+
+func (c *tally) add(agrees bool) {
+	if agrees {
+		c.agree++
+	} else {
+		c.differ++
+	}
+}
+
+func (w *wait) prepares(vote Vote) bool {
+	return w.kind == waitRound && w.phase == Prepared && w.vote == vote
 }
 
 // inRound says that the voter waits with a vote in round n.
@@ -45,8 +53,8 @@ func (v *voter) inRound(n uint64) bool {
 
 // decidePrepared decides the frontier, in which the primary cast PREPARED.
 func (t *Transaction) decidePrepared(vote Vote) bool {
-	if t.write.state != writeNone && !t.write.accepts(t.write.number) {
-		return false // an abandoned write is concluded first
+	if t.write.blocks() {
+		return false
 	}
 	c := t.count(vote)
 	if t.barred() || c.lost(t.minimum) {
@@ -68,7 +76,7 @@ func (t *Transaction) decidePrepared(vote Vote) bool {
 
 // win tells COMMIT for PREPARED. It opens a write unless one is open already.
 func (t *Transaction) win(vote Vote) {
-	if t.write.state == writeNone {
+	if !t.write.inProgress() {
 		t.begin()
 		t.ready.Committing = true
 	}

@@ -50,16 +50,13 @@ func (t *Transaction) release(v *voter, raised bool) {
 	w := &t.write
 	kept := w.record.Outcome == Kept
 	if raised {
-		if v.wait.kind == waitWrite && kept {
-			t.answer(v, Commit)
-		} else if v.wait.kind == waitWrite {
-			t.answer(v, Abort)
+		if v.wait.kind == waitWrite {
+			t.answer(v, decisionOn(kept))
 		}
 		return
 	}
 	v.current = false
-	late := kept && v.mark.told && !v.mark.abandoned && !v.mark.dissented && v.running
-	if !late || (v.mark.committed && v.mark.vote != w.vote) {
+	if !kept || !v.running || !v.mark.mayConfirm(w.vote) {
 		t.leave(v)
 		return
 	}
@@ -67,6 +64,13 @@ func (t *Transaction) release(v *voter, raised bool) {
 	if v.mark.committed {
 		t.repay(v)
 	}
+}
+
+func decisionOn(granted bool) Decision {
+	if granted {
+		return Commit
+	}
+	return Abort
 }
 
 // repay handles the confirmation of a write that was recorded without v.

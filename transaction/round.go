@@ -72,27 +72,38 @@ func (t *Transaction) push(r round) {
 
 // judge answers a vote that waits, by the decision on its round.
 func (t *Transaction) judge(v *voter, r round) {
-	current := r.write != 0 && r.write == t.write.number && t.write.state != writeNone
-	if r.lost || v.wait.phase != r.phase || v.wait.vote != r.vote {
-		if current && !r.lost && !v.mark.settled() {
+	current := t.write.concerns(r.write)
+	if !v.wait.matches(r) {
+		if current && !v.mark.settled() {
 			v.mark.dissented = true
 		}
 		t.answer(v, Abort)
 		return
 	}
 	switch {
-	case r.phase == Prepared && (!t.write.accepts(r.write) || v.mark.settled()):
-		t.answer(v, Abort)
 	case r.phase == Prepared:
-		v.mark.told = true
+		t.judgePrepared(v, r)
+	case r.write == 0:
 		t.answer(v, Commit)
 	case current:
 		v.wait.kind = waitWrite // nobody is released from COMMITTED before the record
-	case r.write != 0:
-		t.answer(v, Abort)
 	default:
-		t.answer(v, Commit)
+		t.answer(v, Abort)
 	}
+}
+
+func (t *Transaction) judgePrepared(v *voter, r round) {
+	if !t.write.accepts(r.write) || v.mark.settled() {
+		t.answer(v, Abort)
+		return
+	}
+	v.mark.told = true
+	t.answer(v, Commit)
+}
+
+// matches says that the vote is the one that the round was decided for.
+func (w *wait) matches(r round) bool {
+	return !r.lost && w.phase == r.phase && w.vote == r.vote
 }
 
 // compare marks a voter that confirmed a write in another round than the primary did.

@@ -68,7 +68,7 @@ func (t *Transaction) Summary() Summary {
 	s := t.sum
 	s.Stopped, s.Aborted = t.stopped, t.aborted
 	s.Rounds = t.rounds.frontier()
-	s.Unfinished = t.write.state != writeNone
+	s.Unfinished = t.write.inProgress()
 	s.Voters = make([]VoterSummary, len(t.voters))
 	for i := range t.voters {
 		v := &t.voters[i]
@@ -87,5 +87,5 @@ func (t *Transaction) Summary() Summary {
 // Settled says that the primary has ended and no write is without outcome: what the client is
 // told does not change any more.
 func (t *Transaction) Settled() bool {
-	return !t.primary().running && (t.write.state == writeNone || t.failed)
+	return !t.primary().running && (!t.write.inProgress() || t.failed)
 }

@@ -126,7 +126,7 @@ func (t *Transaction) place(v *voter) {
 		t.confirm(v)
 		return
 	}
-	if v.mark.told && !v.mark.settled() && w.phase != Prepared && t.write.state != writeNone {
+	if w.phase != Prepared && t.owesConfirmation(v) {
 		t.abandon(v)
 	}
 	if t.rounds.decided(w.round) {
@@ -138,7 +138,7 @@ func (t *Transaction) place(v *voter) {
 // that it was told COMMIT for and did not confirm is abandoned.
 func (t *Transaction) Ended(name Voter) {
 	if v := t.runningVoter(name); v != nil {
-		if t.write.state != writeNone && v.mark.told && !v.mark.settled() {
+		if t.owesConfirmation(v) {
 			t.abandon(v)
 		}
 		t.end(v)

@@ -21,7 +21,7 @@ func (t *Transaction) barred() bool { return t.sum.Busy || t.deposed || t.turn =
 // ask asks for the turn once, and once more to hurry when somebody has come to wait with locks.
 func (t *Transaction) ask(r TurnRequest) {
 	switch {
-	case t.turn == turnNone && t.write.state == writeNone:
+	case t.turn == turnNone && !t.write.inProgress():
 		t.turn, t.turnUsed, t.turnHurried = turnAsked, false, r.LocksHeld
 		t.ready.TakeTurn = &r
 	case t.turn == turnAsked && r.LocksHeld && !t.turnHurried:
@@ -63,18 +63,25 @@ func (t *Transaction) TurnRefused() {
 // locks. When nobody cast PREPARED the shell keeps the turn: what the call changed without a vote
 // is recorded under it.
 func (t *Transaction) finishTurn() bool {
-	finished := t.write.state == writeNone && !t.steered() && !t.failed
+	if t.write.inProgress() || t.steered() || t.failed {
+		return false
+	}
 	switch {
-	case !finished || t.turn == turnNone || t.turn == turnOver:
-	case t.turn == turnHeld && !t.sum.Prepared:
-	case t.turn == turnAsked || !t.anyRunning() || t.tail == graceEnded:
-		t.turn = turnOver
-		t.ready.ReleaseTurn, t.ready.Grace = true, nil
+	case t.turn == turnAsked:
+		t.endTurn()
+	case t.turn != turnHeld || !t.sum.Prepared:
+	case !t.anyRunning() || t.tail == graceEnded:
+		t.endTurn()
 	case t.tail == graceNone:
 		t.tail = graceRunning
 		t.ready.Grace = t.graceFor(0, func(v *voter) bool { return v.running })
 	}
 	return false
+}
+
+func (t *Transaction) endTurn() {
+	t.turn = turnOver
+	t.ready.ReleaseTurn, t.ready.Grace = true, nil
 }
 
 func (t *Transaction) anyRunning() bool {

@@ -82,6 +82,12 @@ func (m mark) settled() bool { return m.committed || m.abandoned || m.dissented 
 // touched says that the write may be on the voter's disk.
 func (m mark) touched() bool { return m.told && !m.abandoned }
 
+// mayConfirm says that the voter was told COMMIT and has confirmed, or may still confirm, the
+// write with the given vote.
+func (m mark) mayConfirm(vote Vote) bool {
+	return m.touched() && !m.dissented && (!m.committed || m.vote == vote)
+}
+
 // debt is a recorded write that a voter may still confirm.
 type debt struct {
 	write uint64

@@ -26,6 +26,15 @@ type write struct {
 	record Record
 }
 
+// inProgress says that the outcome is still to come.
+func (w *write) inProgress() bool { return w.state != writeNone }
+
+// concerns says that write n is the one in progress.
+func (w *write) concerns(n uint64) bool { return w.inProgress() && w.number == n }
+
+// blocks says that the write has to be concluded before anybody is told COMMIT for PREPARED.
+func (w *write) blocks() bool { return w.inProgress() && !w.accepts(w.number) }
+
 // accepts says that a vote for PREPARED of write n may still be told COMMIT.
 func (w *write) accepts(n uint64) bool {
 	return n != 0 && w.number == n && w.state == writeOpen && !w.dropped
@@ -43,7 +52,7 @@ func (t *Transaction) begin() {
 // dissenter. The all-zero vote at the end of a push never does: it is cast whether or not git
 // went on after PREPARED.
 func (t *Transaction) closes(v *voter, phase Phase, vote Vote) bool {
-	return t.write.state != writeNone && v.mark.touched() && !v.mark.committed &&
+	return t.write.inProgress() && v.mark.touched() && !v.mark.committed &&
 		phase == Committed && vote != Vote{}
 }
 
@@ -68,6 +77,11 @@ func (t *Transaction) confirm(v *voter) {
 	}
 }
 
+// owesConfirmation says that v was told COMMIT in the write in progress and has not gone on yet.
+func (t *Transaction) owesConfirmation(v *voter) bool {
+	return t.write.inProgress() && v.mark.told && !v.mark.settled()
+}
+
 // abandon notes that v went on, or ended, without confirming the write in progress.
 func (t *Transaction) abandon(v *voter) {
 	v.mark.abandoned = true
@@ -90,26 +104,33 @@ func (t *Transaction) conclude() bool {
 	if w.state != writeOpen {
 		return false
 	}
-	waited, counted := false, false
-	for i := range t.voters {
-		if v := &t.voters[i]; t.unfinished(v) {
-			waited = true
-			counted = counted || v.counts()
-		}
-	}
+	copies, others := t.outstanding()
 	enough := w.dropped || t.confirmations() >= t.minimum
 	switch {
-	case !waited, !enough && !counted:
-		return t.finish()
-	case !enough:
+	case !enough && copies > 0:
 		return false
-	case w.grace == graceEnded:
+	case !enough, copies+others == 0, w.grace == graceEnded:
 		return t.finish()
 	case w.grace == graceNone:
 		w.grace = graceRunning
 		t.ready.Grace = t.graceFor(w.number, t.unfinished)
 	}
 	return false
+}
+
+// outstanding counts the voters that may still take a step: those that can be copies, and others.
+func (t *Transaction) outstanding() (copies, others int) {
+	for i := range t.voters {
+		v := &t.voters[i]
+		switch {
+		case !t.unfinished(v):
+		case v.counts():
+			copies++
+		default:
+			others++
+		}
+	}
+	return copies, others
 }
 
 // confirmations is the number of copies that have cast the COMMITTED vote that counts, or the

@@ -10,10 +10,9 @@ import (
 
 // call is a vote that waits for its decision.
 type call struct {
-	ticket transaction.Ticket
-	phase  transaction.Phase
-	vote   transaction.Vote
-	since  time.Time
+	phase transaction.Phase
+	vote  transaction.Vote
+	since time.Time
 	// waiting counts those that wait for the same vote: a node may repeat a vote whose first call
 	// it has lost.
 	waiting int
@@ -59,8 +58,7 @@ func (l *Live) enter(b ballot) (*call, error) {
 		return c, nil
 	}
 	now := time.Now()
-	ticket, err := l.tx.Cast(b.voter, b.phase, b.vote)
-	if err != nil {
+	if _, err := l.tx.Cast(b.voter, b.phase, b.vote); err != nil {
 		return nil, fmt.Errorf("cast vote: %w", err)
 	}
 	if b.phase == transaction.Prepared || b.phase == transaction.Preparing {
@@ -71,8 +69,7 @@ func (l *Live) enter(b ballot) (*call, error) {
 	}
 	l.registry.metrics.started.Inc()
 	s.call = &call{
-		ticket: ticket, phase: b.phase, vote: b.vote, since: now, waiting: 1,
-		done: make(chan struct{}),
+		phase: b.phase, vote: b.vote, since: now, waiting: 1, done: make(chan struct{}),
 	}
 	return s.call, nil
 }
@@ -100,10 +97,7 @@ func (l *Live) withdraw(
 // deliver hands a decision to the vote that waits for it; l.mu is held.
 func (l *Live) deliver(a transaction.Answer) {
 	s := l.seat(a.Voter)
-	c := s.call
-	if c == nil || c.ticket != a.Ticket {
-		return // withdrawn together with its voter
-	}
+	c := s.call // a voter has one vote at a time, and it stays here until it is answered
 	s.call = nil
 	c.decision = a.Decision
 	close(c.done)

@@ -54,8 +54,10 @@ func (l *Live) apply(r transaction.Ready) bool {
 	case r.TakeTurn != nil:
 		l.takeTurn(*r.TakeTurn)
 	}
-	again := r.Grace != nil && l.startGrace(*r.Grace)
-	return (r.YieldTurn && l.yieldTurn()) || again
+	if r.Grace != nil {
+		l.startGrace(*r.Grace)
+	}
+	return r.YieldTurn && l.yieldTurn()
 }
 
 // work runs f in a goroutine that Finish waits for; l.mu is held.

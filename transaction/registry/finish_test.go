@@ -73,7 +73,8 @@ func TestFinishEndsTheGrace(t *testing.T) {
 	})
 }
 
-// TestFinishWithAWriteOpen ends the call after each number of confirmations: every write gets its record.
+// TestFinishWithAWriteOpen ends the call after each number of confirmations: every write gets its
+// record.
 func TestFinishWithAWriteOpen(t *testing.T) {
 	t.Parallel()
 	for _, confirmed := range [][]string{

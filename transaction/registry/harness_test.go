@@ -29,7 +29,8 @@ const (
 	stop   = gitalypb.VoteTransactionResponse_STOP
 )
 
-// writer stands for those who decide. What a function field says happens; nil means success at once.
+// writer stands for those who decide. What a function field says happens; nil means success at
+// once.
 type writer struct {
 	take    func(context.Context) ([]transaction.Voter, error)
 	record  func(context.Context, transaction.Record) error
@@ -120,7 +121,8 @@ func newRegistry(t *testing.T, config registry.Config) *bundle {
 	return b
 }
 
-// begin starts the transaction of gitaly-1 (primary), gitaly-2 and gitaly-3 with two copies at least.
+// begin starts the transaction of gitaly-1 (primary), gitaly-2 and gitaly-3 with two copies at
+// least.
 func begin(t *testing.T, change ...func(*transaction.Config)) *bundle {
 	t.Helper()
 	b := newRegistry(t, registry.Config{})

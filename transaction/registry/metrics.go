@@ -128,9 +128,6 @@ func (m *metrics) finished(s transaction.Summary) {
 }
 
 func (m *metrics) decided(phase transaction.Phase, decision transaction.Decision) {
-	if phase > transaction.Preparing {
-		phase = transaction.Unknown
-	}
 	m.counters[voteKey{phase, decision}].Inc()
 	m.outcomes[decision].Inc()
 }

@@ -16,19 +16,13 @@ type grace struct {
 }
 
 // startGrace waits as long as the voters usually need; l.mu is held. There is one such wait at a
-// time: the one for the end of the turn comes after those for writes. It says whether the
-// transaction went on at once, since nobody is left to wait for.
-func (l *Live) startGrace(g transaction.Grace) bool {
+// time: the one for the end of the turn comes after those for writes.
+func (l *Live) startGrace(g transaction.Grace) {
 	l.stopGrace()
 	if g.Write != 0 {
 		l.grace.began = time.Now()
 	}
-	if l.finishing {
-		l.tx.GraceEnded(g.Write)
-		return true
-	}
 	l.grace.timer = l.after(l.registry.lags.grace(&g), func() { l.tx.GraceEnded(g.Write) })
-	return false
 }
 
 func (l *Live) stopGrace() {
