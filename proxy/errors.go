@@ -19,8 +19,8 @@ var (
 	ErrTargetStorageNotSet = errors.New("storage scoped: target storage field not found")
 	// ErrAdditionalElsewhere says that a request names two repositories of different virtual
 	// storages, which share no node.
-	ErrAdditionalElsewhere = errors.New(
-		"resolving additional repository on different storage than target repository is not supported")
+	ErrAdditionalElsewhere = errors.New("resolving additional repository on different storage " +
+		"than target repository is not supported")
 	// ErrManyHints says that a client sent more than one hint where to place a repository.
 	ErrManyHints = errors.New("multiple partitioning hints")
 	// ErrPrimaryLost says that the primary's part of a write did not come to its end. What

@@ -46,7 +46,8 @@ func (h *health) List(
 
 // Watch answers at once and after each change.
 func (h *health) Watch(
-	request *healthpb.HealthCheckRequest, stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
+	request *healthpb.HealthCheckRequest,
+	stream grpc.ServerStreamingServer[healthpb.HealthCheckResponse],
 ) error {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()

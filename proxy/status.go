@@ -77,6 +77,7 @@ func decisions() []rule {
 		{err: coordinator.ErrBusy, code: codes.Unavailable},
 		{err: coordinator.ErrMetadataUnavailable, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
+		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
 		{err: coordinator.ErrSuperseded, code: codes.Aborted},
 		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
 		{err: coordinator.ErrInvalidCluster, code: codes.Internal},

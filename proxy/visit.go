@@ -74,7 +74,8 @@ func (v *visit) leave(ctx context.Context, err error) {
 		zap.Float64("grpc.time_ms", float64(time.Since(v.begin))/float64(time.Millisecond)),
 	)
 	if service, name, ok := strings.Cut(strings.TrimPrefix(v.method, "/"), "/"); ok {
-		fields = append(fields, zap.String("grpc.service", service), zap.String("grpc.method", name))
+		fields = append(fields,
+			zap.String("grpc.service", service), zap.String("grpc.method", name))
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		fields = append(fields, zap.Time("grpc.request.deadline", deadline))

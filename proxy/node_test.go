@@ -1,0 +1,160 @@
+package proxy_test
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
+
+	"praefect/proxy/backchannel"
+	"praefect/proxy/gitalypb"
+)
+
+// script is what a node does with a call.
+type script func(visit *visit) error
+
+// visit is a call that has come to a node.
+type visit struct {
+	grpc.ServerStream
+	node *node
+	// tx is the transaction that the call takes part in; its id is 0 if it does not.
+	tx struct {
+		ID      uint64 `json:"id"`
+		Node    string `json:"node"`
+		Primary bool   `json:"primary"`
+	}
+}
+
+// node is the server side of a node: real connections and votes, and scripts for methods.
+type node struct {
+	t       *testing.T
+	storage string
+	address string
+	peers   *backchannel.Peers
+	// kill ends the node as a crash would.
+	kill func()
+
+	mu      sync.Mutex
+	scripts map[string]script
+	calls   map[string]int
+	seen    metadata.MD
+}
+
+// newNode serves a node until the test ends.
+func newNode(t *testing.T, storage string) *node {
+	t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	n := &node{
+		t: t, storage: storage, address: "tcp://" + listener.Addr().String(),
+		peers:   backchannel.NewPeers(zap.NewNop()),
+		scripts: map[string]script{}, calls: map[string]int{},
+	}
+	mux := backchannel.NewServer(
+		insecure.NewCredentials(), n.peers, zap.NewNop(), backchannel.DefaultConfig())
+	server := grpc.NewServer(append(mux.Options(), grpc.WaitForHandlers(true),
+		grpc.UnknownServiceHandler(n.handle))...)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(mux.Listener(listener)) }()
+	n.kill = sync.OnceFunc(func() {
+		server.Stop()
+		<-served
+		_ = n.peers.Close()
+	})
+	t.Cleanup(n.kill)
+	return n
+}
+
+// on sets what the node does when a method is called.
+func (n *node) on(method string, do script) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.scripts[method] = do
+}
+
+// called tells how often a method was called.
+func (n *node) called(method string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.calls[method]
+}
+
+// metadata returns what the last call came with.
+func (n *node) metadata() metadata.MD {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.seen
+}
+
+func (n *node) handle(_ any, stream grpc.ServerStream) error {
+	method, _ := grpc.MethodFromServerStream(stream)
+	incoming, _ := metadata.FromIncomingContext(stream.Context())
+	n.mu.Lock()
+	n.calls[method]++
+	n.seen = incoming
+	do := n.scripts[method]
+	n.mu.Unlock()
+	v := &visit{ServerStream: stream, node: n}
+	if header := incoming.Get("gitaly-reference-transaction"); len(header) > 0 {
+		text, err := base64.StdEncoding.DecodeString(header[0])
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &v.tx); err != nil {
+			return err
+		}
+	}
+	if do == nil {
+		return fmt.Errorf("no script for %s", method)
+	}
+	return do(v)
+}
+
+// phases of votes, as on the wire.
+const (
+	prepared     = gitalypb.VoteTransactionRequest_PREPARED_PHASE
+	committed    = gitalypb.VoteTransactionRequest_COMMITTED_PHASE
+	synchronized = gitalypb.VoteTransactionRequest_SYNCHRONIZED_PHASE
+	preparing    = gitalypb.VoteTransactionRequest_PREPARING_PHASE
+)
+
+// state is what a node is told.
+type state = gitalypb.VoteTransactionResponse_TransactionState
+
+const (
+	commit = gitalypb.VoteTransactionResponse_COMMIT
+	abort  = gitalypb.VoteTransactionResponse_ABORT
+)
+
+// vote casts a vote on the connection of the call. An error of the vote counts as an abort.
+func (v *visit) vote(phase gitalypb.VoteTransactionRequest_Phase, what string) state {
+	id, err := backchannel.PeerID(v.Context())
+	if err != nil {
+		return abort
+	}
+	conn, err := v.node.peers.Conn(id)
+	if err != nil {
+		return abort
+	}
+	hash := make([]byte, 20)
+	copy(hash, what)
+	response, err := gitalypb.NewRefTransactionClient(conn).VoteTransaction(
+		context.WithoutCancel(v.Context()), &gitalypb.VoteTransactionRequest{
+			TransactionId: v.tx.ID, Node: v.tx.Node,
+			ReferenceUpdatesHash: hash, Phase: phase,
+		})
+	if err != nil {
+		return abort
+	}
+	return response.GetState()
+}
