@@ -4,6 +4,8 @@ import _ "embed"
 
 // Each statement is one operation of the contract.
 var (
+	//go:embed sql/ping.sql
+	pingSQL string
 	//go:embed sql/lookup.sql
 	lookupSQL string
 	//go:embed sql/load.sql
