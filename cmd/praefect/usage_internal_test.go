@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestUsage pins what scripts and supervisors see of wrong command lines.
+func TestUsage(t *testing.T) {
+	t.Parallel()
+
+	const serveHelp, rootHelp = "praefect serve - start the server", "COMMANDS:"
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		// stdout is a part of it, stderr all of it, as a regular expression.
+		stdout, stderr string
+	}{
+		"version": {
+			args: []string{"-version"}, stdout: "Praefect, version ",
+		},
+		"version, two dashes": {
+			args: []string{"--version"}, stdout: "Praefect, version ",
+		},
+		"version, short": {
+			args: []string{"-v"}, stdout: "Praefect, version ",
+		},
+		"help": {
+			args: []string{"-h"}, stdout: rootHelp,
+		},
+		"no configuration": {
+			code: 2, stdout: serveHelp,
+			stderr: `\d{4}/\d\d/\d\d \d\d:\d\d:\d\d Required flag "config" not set\n`,
+		},
+		"serve without configuration": {
+			args: []string{"serve"}, code: 2, stdout: serveHelp,
+			stderr: `\d{4}/\d\d/\d\d \d\d:\d\d:\d\d Required flag "config" not set\n`,
+		},
+		"unknown command": {
+			args: []string{"bogus"}, code: 1, stdout: rootHelp,
+			stderr: "praefect doesn't accept positional arguments\n",
+		},
+		"serve with argument": {
+			args: []string{"serve", "x"}, code: 1, stdout: serveHelp,
+			stderr: "serve doesn't accept positional arguments\n",
+		},
+		"subcommand with argument": {
+			args: []string{"sql-ping", "x"}, code: 1, stdout: "praefect sql-ping - ",
+			stderr: "sql-ping doesn't accept positional arguments\n",
+		},
+		"unknown flag": {
+			args: []string{"-foo"}, code: 1, stdout: rootHelp,
+			stderr: "Incorrect Usage: flag provided but not defined: -foo\n\n" +
+				"flag provided but not defined: -foo\n",
+		},
+		"unknown flag of a subcommand": {
+			args: []string{"sql-ping", "-foo"}, code: 1,
+			stderr: "Incorrect Usage: flag provided but not defined: -foo\n\n" +
+				"flag provided but not defined: -foo\n",
+		},
+		"bad value": {
+			args: []string{"dial-nodes", "-timeout", "abc"}, code: 1,
+			stderr: `(Incorrect Usage: )?invalid value "abc" for flag -timeout: ` +
+				`time: invalid duration "abc"\n\n.*\n`,
+		},
+		"subcommand without configuration": {
+			args: []string{"sql-ping"}, code: 1,
+			stderr: "error reading config file: open : no such file or directory\n",
+		},
+		"missing configuration": {
+			args: []string{"-config", "/nonexistent.toml"}, code: 1,
+			stderr: "error reading config file: open /nonexistent.toml: " +
+				"no such file or directory\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			var stdout, stderr bytes.Buffer
+			code := run(append([]string{"praefect"}, tc.args...), &stdout, &stderr)
+			require.Equal(t, tc.code, code)
+			require.Contains(t, stdout.String(), tc.stdout)
+			if tc.stdout == "" {
+				require.Empty(t, stdout.String())
+			}
+			require.Regexp(t, regexp.MustCompile("^"+tc.stderr+"$"), stderr.String())
+		})
+	}
+}
