@@ -8,7 +8,6 @@ import (
 	"net"
 	"strings"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"praefect/coordinator"
@@ -97,10 +96,13 @@ func unavailable(err error) bool {
 		brokenConnection(err)
 }
 
+// brokenConnection says that the connection failed and not its time.
 func brokenConnection(err error) bool {
+	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		return false
+	}
 	connecting, network := (*pgconn.ConnectError)(nil), net.Error(nil)
 	return errors.As(err, &connecting) || errors.As(err, &network) ||
 		errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
-		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err) ||
-		errors.Is(err, pgx.ErrTxClosed)
+		errors.Is(err, net.ErrClosed) || pgconn.SafeToRetry(err)
 }

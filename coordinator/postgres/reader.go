@@ -27,7 +27,7 @@ func (s *Store) Load(
 
 // Paths implements [coordinator.Reader].
 func (s *Store) Paths(ctx context.Context, page coordinator.Page) ([]string, error) {
-	return query(ctx, s, pathsSQL, arguments{
+	return read(ctx, s, pathsSQL, arguments{
 		"virtual_storage": string(page.VirtualStorage), "after": page.After, "limit": page.Limit,
 	}, pgx.RowTo[string])
 }
@@ -42,7 +42,7 @@ type repositoryRow struct {
 func (s *Store) repository(
 	ctx context.Context, statement string, parameters arguments,
 ) (coordinator.Repository, error) {
-	rows, err := query(ctx, s, statement, parameters, scanRepository)
+	rows, err := read(ctx, s, statement, parameters, scanRepository)
 	if err != nil {
 		return coordinator.Repository{}, err
 	}

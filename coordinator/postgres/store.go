@@ -79,6 +79,19 @@ func query[T any](
 	return rows, translate(err)
 }
 
+// read runs a statement that changes nothing, once more on another connection if the first one
+// turned out to be broken.
+func read[T any](
+	ctx context.Context, s *Store, statement string, parameters arguments,
+	collect func(pgx.CollectableRow) (T, error),
+) ([]T, error) {
+	rows, err := query(ctx, s, statement, parameters, collect)
+	if stale(err) || brokenConnection(err) {
+		return query(ctx, s, statement, parameters, collect)
+	}
+	return rows, err
+}
+
 func collectRows[T any](
 	ctx context.Context, s *Store, statement string, parameters arguments,
 	collect func(pgx.CollectableRow) (T, error),

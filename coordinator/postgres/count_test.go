@@ -1,0 +1,144 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
+
+	"praefect/coordinator"
+	"praefect/coordinator/postgres"
+	"praefect/test/pgtest"
+	"praefect/transaction"
+)
+
+type always struct{}
+
+func (always) Healthy(coordinator.VirtualStorage, coordinator.Storage) bool { return true }
+
+// counted is a coordinator on PostgreSQL whose statements are counted.
+func counted(t testing.TB) (*coordinator.Coordinator, *postgres.Store, *tracer) {
+	t.Helper()
+	config := pgtest.Migrated(t)
+	statements := &tracer{}
+	config.Tracer = statements
+	store, err := postgres.Open(t.Context(), zaptest.NewLogger(t), config)
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
+	made, err := coordinator.New(coordinator.Dependencies{
+		Cluster: coordinator.Cluster{
+			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
+				"default": {Storages: []coordinator.Storage{"a", "b", "c"}},
+			},
+		},
+		Store: store, Health: always{}, Registerer: prometheus.NewRegistry(),
+	}, zaptest.NewLogger(t), coordinator.Config{RouteAge: time.Hour})
+	require.NoError(t, err)
+	return made, store, statements
+}
+
+var counterKey = coordinator.Key{VirtualStorage: "default", RelativePath: "group/project.git"}
+
+func success() coordinator.Result {
+	return coordinator.Result{
+		Votes:     transaction.Summary{Prepared: true, Recorded: 1},
+		PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
+	}
+}
+
+// write takes a write through everything; who confirms begins with the primary.
+func write(
+	ctx context.Context, c *coordinator.Coordinator, confirm func(coordinator.Plan) []transaction.Voter,
+) error {
+	write, err := c.BeginWrite(ctx, counterKey, coordinator.WriteOptions{})
+	if err != nil {
+		return err
+	}
+	if _, err := write.TakeTurn(ctx); err != nil {
+		return err
+	}
+	write.Committing()
+	raise := confirm(write.Plan())
+	if err := write.Record(ctx, transaction.Record{
+		Write: 1, Outcome: transaction.Kept, Raise: raise, Primary: raise[0],
+	}); err != nil {
+		return err
+	}
+	_, err = write.Finish(ctx, success())
+	return err
+}
+
+func everybody(plan coordinator.Plan) []transaction.Voter {
+	voters := []transaction.Voter{transaction.Voter(plan.Primary)}
+	for _, storage := range plan.Secondaries {
+		voters = append(voters, transaction.Voter(storage))
+	}
+	return voters
+}
+
+// TestStatements counts the round trips of every operation that clients wait for.
+func TestStatements(t *testing.T) {
+	t.Parallel()
+	c, _, statements := counted(t)
+	ctx := t.Context()
+
+	creation, err := c.BeginCreation(ctx, counterKey, coordinator.CreationOptions{})
+	require.NoError(t, err)
+	require.Equal(t, 1, statements.count(), "begin of a creation")
+	raise := everybody(creation.Plan())
+	require.NoError(t, creation.Record(ctx, transaction.Record{
+		Write: 1, Raise: raise, Primary: raise[0],
+	}))
+	require.Equal(t, 1, statements.count(), "record of a creation")
+	_, err = creation.Finish(ctx, success())
+	require.NoError(t, err)
+	require.Equal(t, 1, statements.count(), "end of a creation")
+
+	read := func() {
+		route, err := c.Read(ctx, counterKey, coordinator.ReadOptions{})
+		require.NoError(t, err)
+		route.Done()
+	}
+	read()
+	require.Equal(t, 1, statements.count(), "read that is not cached")
+	read()
+	require.Zero(t, statements.count(), "cached read")
+	_, err = c.Read(ctx, counterKey, coordinator.ReadOptions{PrimaryOnly: true})
+	require.NoError(t, err)
+	require.Zero(t, statements.count(), "cached read of the primary")
+
+	require.NoError(t, write(ctx, c, everybody))
+	require.Equal(t, 2, statements.count(), "cached write")
+	require.NoError(t, write(ctx, c, everybody))
+	require.Equal(t, 2, statements.count(), "agreement invalidates nothing")
+	require.NoError(t, write(ctx, c, func(plan coordinator.Plan) []transaction.Voter {
+		return everybody(plan)[:2]
+	}))
+	require.Equal(t, 3, statements.count(), "write that leaves one behind, whose repair is due")
+	require.NoError(t, write(ctx, c, everybody))
+	require.Equal(t, 3, statements.count(), "write that is not cached")
+
+	_, err = c.BeginRemoval(ctx, counterKey)
+	require.NoError(t, err)
+	require.Equal(t, 2, statements.count(), "removal")
+}
+
+// BenchmarkWrite is a write from its routing to its end with a database on this machine.
+func BenchmarkWrite(b *testing.B) {
+	c, _, _ := counted(b)
+	creation, err := c.BeginCreation(b.Context(), counterKey, coordinator.CreationOptions{})
+	require.NoError(b, err)
+	_, err = creation.Finish(b.Context(), coordinator.Result{
+		PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
+	})
+	require.NoError(b, err)
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := write(b.Context(), c, everybody); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

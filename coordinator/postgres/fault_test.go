@@ -1,0 +1,153 @@
+package postgres_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"praefect/coordinator"
+	"praefect/coordinator/postgres/pgserver"
+	"praefect/test/pgtest"
+)
+
+// tracer counts statements and remembers a connection.
+type tracer struct {
+	mu         sync.Mutex // guards the fields below
+	statements int
+	last       *pgx.Conn
+}
+
+func (t *tracer) TraceQueryStart(
+	ctx context.Context, connection *pgx.Conn, _ pgx.TraceQueryStartData,
+) context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.statements++
+	t.last = connection
+	return ctx
+}
+
+func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+
+// count is the number of statements since the last time it was asked.
+func (t *tracer) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	count := t.statements
+	t.statements = 0
+	return count
+}
+
+func (t *tracer) connection() *pgx.Conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
+}
+
+func creation(path string) coordinator.Creation {
+	storages := []coordinator.Storage{"a", "b", "c"}
+	id := coordinator.RepositoryID(len(path) + 1)
+	return coordinator.Creation{
+		ID: id, Key: coordinator.Key{VirtualStorage: "default", RelativePath: path},
+		ReplicaPath: coordinator.ReplicaPath(id, path), Primary: "a",
+		Participants: storages, Assigned: storages, TTL: time.Hour,
+	}
+}
+
+// execute runs something on a database beside the store.
+func execute(t *testing.T, dsn, statement string) {
+	t.Helper()
+	connection, err := pgx.Connect(t.Context(), dsn)
+	require.NoError(t, err)
+	_, err = connection.Exec(t.Context(), statement)
+	require.NoError(t, err)
+	require.NoError(t, connection.Close(t.Context()))
+}
+
+// TestConnectionsEnd has all connections of the pool ended by the server, as by a restart: reads
+// go on.
+func TestConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	store := open(t, config)
+	require.NoError(t, store.Create(t.Context(), creation("a.git")))
+	for range 3 {
+		execute(t, pgtest.Server(t).DSN("postgres"),
+			"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+
+				config.DBName+"'")
+		_, err := store.Load(t.Context(), creation("a.git").ID)
+		require.NoError(t, err)
+	}
+}
+
+// TestReadOnly has a server that turns read-only, as the old primary of a failover does, and back.
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	store := open(t, config)
+	require.NoError(t, store.Create(t.Context(), creation("a.git")))
+	dsn := pgtest.Server(t).DSN("postgres")
+	execute(t, dsn, "ALTER DATABASE "+config.DBName+" SET default_transaction_read_only = on")
+	execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+
+		config.DBName+"'")
+	for range 3 {
+		require.ErrorIs(t, store.Create(t.Context(), creation("ab.git")),
+			coordinator.ErrMetadataUnavailable)
+	}
+	execute(t, dsn, "ALTER DATABASE "+config.DBName+" RESET default_transaction_read_only")
+	require.NoError(t, store.Create(t.Context(), creation("ab.git")), "without a restart")
+}
+
+// TestServerAway stops the server.
+func TestServerAway(t *testing.T) {
+	t.Parallel()
+	pgtest.Server(t)
+	server, err := pgserver.Start(t.Context(), pgserver.Config{})
+	require.NoError(t, err)
+	config := pgtest.Empty(t)
+	config.Host, config.DBName = server.Host(), "postgres"
+	store := open(t, config)
+	require.NoError(t, store.Ping(t.Context()))
+	require.NoError(t, server.Stop())
+	for range 3 {
+		_, err = store.Load(t.Context(), 1)
+		require.ErrorIs(t, err, coordinator.ErrMetadataUnavailable)
+	}
+	require.ErrorIs(t, store.Create(t.Context(), creation("a.git")),
+		coordinator.ErrMetadataUnavailable)
+}
+
+// TestStatementTimeout has a row that somebody holds.
+func TestStatementTimeout(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	store := open(t, config)
+	config.StatementTimeout = 200 * time.Millisecond
+	impatient := open(t, config)
+	id := creation("a.git").ID
+	require.NoError(t, store.Create(t.Context(), creation("a.git")))
+
+	connection, err := pgx.Connect(t.Context(), pgtest.Server(t).DSN(config.DBName))
+	require.NoError(t, err)
+	held, err := connection.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = held.Exec(t.Context(), "SELECT FROM praefect.repositories FOR UPDATE")
+	require.NoError(t, err)
+	require.ErrorIs(t, impatient.Complete(t.Context(), id), coordinator.ErrMetadataUnavailable)
+	require.NoError(t, held.Rollback(t.Context()))
+	require.NoError(t, connection.Close(t.Context()))
+	require.NoError(t, store.Complete(t.Context(), id))
+}
+
+// TestNotMigrated is no outage: waiting does not help.
+func TestNotMigrated(t *testing.T) {
+	t.Parallel()
+	store := open(t, pgtest.Empty(t))
+	_, err := store.Load(t.Context(), 1)
+	require.ErrorContains(t, err, "SQLSTATE 42P01")
+	require.NotErrorIs(t, err, coordinator.ErrMetadataUnavailable)
+}
