@@ -74,7 +74,7 @@ func (s *story) showVotes() error {
 		return err
 	}
 	if len(votes) == 0 {
-		return fmt.Errorf("the proxy's log has no votes of the push")
+		return fmt.Errorf("the proxy's log has no votes")
 	}
 	for _, line := range tabulate(votes) {
 		s.saw("%s", line)

@@ -41,6 +41,9 @@ func tell(ctx context.Context, n *narrator) error {
 		defer user.remove() //nolint:errcheck // What stays in /tmp harms nobody.
 
 		s := &story{narrator: n, stage: stage, user: user}
+		if err := s.showVotes(); err != nil { // Those of the creation.
+			return err
+		}
 		for _, part := range []func(context.Context) error{
 			s.firstPushes, s.loseSecondary, s.losePrimary, s.compare, s.cloneBack,
 		} {

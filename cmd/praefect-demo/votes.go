@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,9 @@ type vote struct {
 	Hash        string `json:"vote"`
 	Decision    string `json:"decision"`
 }
+
+// decision is how the proxy answered.
+func (v vote) decision() string { return strings.ToLower(v.Decision) }
 
 // voteMessage is the message of such lines.
 const voteMessage = "vote decided"
@@ -71,11 +75,12 @@ func tabulate(votes []vote) []string {
 		}
 		r := rounds[n]
 
-		answer := v.Voter + " " + v.Decision
+		answer := v.Voter + " " + v.decision()
 		if v.Hash != r.hash || v.Phase != r.phase {
-			answer = v.Voter + " differs " + v.Decision
+			answer = v.Voter + " differs, " + v.decision()
 		}
 		r.voters = append(r.voters, answer)
+		slices.Sort(r.voters) // They come in any order.
 	}
 
 	lines := make([]string, 0, len(rounds))

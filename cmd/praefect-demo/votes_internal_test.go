@@ -45,11 +45,11 @@ func TestTabulate(t *testing.T) {
 
 	require.Equal(t, []string{
 		"round  1  prepared     0123456789  a commit  b commit",
-		"round  2  committed    aaaa  a commit  b differs abort",
+		"round  2  committed    aaaa  a commit  b differs, abort",
 	}, tabulate([]vote{
 		{Voter: "a", Phase: "prepared", Hash: "0123456789ab", Decision: "commit"},
 		{Voter: "a", Phase: "committed", Hash: "aaaa", Decision: "commit"},
 		{Voter: "b", Phase: "prepared", Hash: "0123456789ab", Decision: "commit"},
-		{Voter: "b", Phase: "committed", Hash: "bbbb", Decision: "abort"},
+		{Voter: "b", Phase: "committed", Hash: "bbbb", Decision: "ABORT"},
 	}))
 }
