@@ -76,8 +76,10 @@ type settings struct {
 func newCluster(t *testing.T, change ...func(*settings)) *cluster {
 	t.Helper()
 	s := settings{
-		relay:  relay.DefaultConfig(),
-		native: func(grpc.ServiceRegistrar) error { return nil },
+		relay: relay.DefaultConfig(),
+		// A busy machine must not make nodes look slow.
+		registry: registry.Config{GraceMin: patience, GraceMax: patience},
+		native:   func(grpc.ServiceRegistrar) error { return nil },
 	}
 	for _, apply := range change {
 		apply(&s)
@@ -138,7 +140,7 @@ func (c *cluster) carry(nodes []backend.Node, s settings) *proxy.Handler {
 	handler, err := proxy.New(proxy.Dependencies{
 		Coordinator: c.coordinator, Registry: c.registry, Connections: pool, Relay: c.relay,
 		Sidechannels: sidechannels, Methods: method.Builtin(), Registerer: c.metrics,
-	}, c.log, proxy.Config{})
+	}, c.log, proxy.Config{Grace: patience})
 	require.NoError(c.t, err)
 	return handler
 }

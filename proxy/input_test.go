@@ -27,25 +27,35 @@ func request(method string, message proto.Message) func(context.Context, *grpc.C
 	}
 }
 
-func TestBadInput(t *testing.T) {
+// badInput is a request that is refused.
+type badInput struct {
+	method  string
+	message proto.Message
+	code    codes.Code
+	text    string
+}
+
+func exists(storage, path string) proto.Message {
+	return &gitalypb.RefExistsRequest{Repository: repository(storage, path)}
+}
+
+func write(storage, path string) proto.Message {
+	return &gitalypb.WriteRefRequest{Repository: repository(storage, path)}
+}
+
+func TestBadRepository(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	exists := func(storage, path string) proto.Message {
-		return &gitalypb.RefExistsRequest{Repository: repository(storage, path)}
-	}
-	write := func(storage, path string) proto.Message {
-		return &gitalypb.WriteRefRequest{Repository: repository(storage, path)}
-	}
-	const writeRef = "/gitaly.RepositoryService/WriteRef"
-	tests := map[string]struct {
-		method  string
-		message proto.Message
-		code    codes.Code
-		text    string
-	}{
-		"no message":    {refExists, &gitalypb.RefExistsRequest{}, codes.InvalidArgument, "repository not set"},
-		"no repository": {refExists, exists("", ""), codes.InvalidArgument, "repository not set"},
-		"no storage":    {refExists, exists("", "a"), codes.InvalidArgument, "storage name not set"},
+	c.refuses(map[string]badInput{
+		"no message": {
+			refExists, &gitalypb.RefExistsRequest{}, codes.InvalidArgument, "repository not set",
+		},
+		"no repository": {
+			refExists, exists("", ""), codes.InvalidArgument, "repository not set",
+		},
+		"no storage": {
+			refExists, exists("", "a"), codes.InvalidArgument, "storage name not set",
+		},
 		"no path": {
 			refExists, exists(virtualStorage, ""), codes.InvalidArgument,
 			"repository path not set",
@@ -94,6 +104,13 @@ func TestBadInput(t *testing.T) {
 			codes.InvalidArgument, "resolving additional repository on different storage than " +
 				"target repository is not supported",
 		},
+	})
+}
+
+func TestBadAddress(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.refuses(map[string]badInput{
 		"no storage for a call about one": {
 			"/gitaly.RemoteService/FindRemoteRepository", &gitalypb.FindRemoteRepositoryRequest{},
 			codes.InvalidArgument, "storage scoped: target storage field not found",
@@ -120,9 +137,14 @@ func TestBadInput(t *testing.T) {
 			refExists, &gitalypb.RefExistsRequest{Ref: make([]byte, 4<<20)},
 			codes.ResourceExhausted, "grpc: received message larger than max (4194309 vs. 4194304)",
 		},
-	}
+	})
+}
+
+// refuses asserts that requests are refused as they should.
+func (c *cluster) refuses(tests map[string]badInput) {
+	c.t.Helper()
 	for name, tc := range tests {
-		t.Run(name, func(t *testing.T) {
+		c.t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := request(tc.method, tc.message)(t.Context(), c.client)
 			require.Equal(t, tc.code, status.Code(err), "%v", err)

@@ -79,7 +79,6 @@ func decisions() []rule {
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
 		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
 		{err: coordinator.ErrSuperseded, code: codes.Aborted},
-		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
 		{err: coordinator.ErrInvalidCluster, code: codes.Internal},
 		{err: coordinator.ErrInvalidConfig, code: codes.Internal},
 		{err: coordinator.ErrNoTurn, code: codes.Internal},

@@ -148,8 +148,10 @@ func BenchmarkRead(b *testing.B) {
 		payload int
 		times   int
 	}{
-		"unary":  {call: relay.Call{Method: method}, payload: 200, times: 1},
-		"stream": {call: relay.Call{Method: method, ServerStreams: true}, payload: 128 << 10, times: 100},
+		"unary": {call: relay.Call{Method: method}, payload: 200, times: 1},
+		"stream": {
+			call: relay.Call{Method: method, ServerStreams: true}, payload: 128 << 10, times: 100,
+		},
 	}
 	for kind, shape := range shapes {
 		node := benchServe(b, echo(shape.times))

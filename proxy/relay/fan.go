@@ -236,6 +236,7 @@ func (f *Fan) abandon(cause error) {
 func (f *Fan) Settle(atMost time.Duration) {
 	timer := time.NewTimer(atMost)
 	defer timer.Stop()
+	// Both ends are fine.
 	_ = f.watch(f.over, stops{timer: timer.C})
 }
 

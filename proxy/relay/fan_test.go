@@ -315,7 +315,8 @@ func TestFanSettles(t *testing.T) {
 					fan.Settle(500 * time.Millisecond)
 					require.Equal(t, tc.settles, time.Since(start))
 					inTime := tc.lasts == tc.settles
-					require.Equal(t, relay.End{Node: "node-1", Over: inTime, Seen: inTime}, fan.Ends()[1])
+					end := relay.End{Node: "node-1", Over: inTime, Seen: inTime}
+					require.Equal(t, end, fan.Ends()[1])
 					return nil
 				})
 				stream := r.call(t.Context(), payload(0, 10))

@@ -84,7 +84,9 @@ func TestUploadPatience(t *testing.T) {
 		most       time.Duration
 	}{
 		"a little slower": {perMessage: 11500 * time.Microsecond, most: 17500 * time.Millisecond},
-		"much slower":     {perMessage: 40 * time.Millisecond, ejected: true, most: 20 * time.Second},
+		"much slower": {
+			perMessage: 40 * time.Millisecond, ejected: true, most: 20 * time.Second,
+		},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
