@@ -15,11 +15,11 @@ func BenchmarkReference(b *testing.B) {
 		b.Run(fmt.Sprintf("nodes=3/before=%d", before), func(b *testing.B) {
 			r := newReferences(b, 3)
 			for range before {
-				r.write(b)
+				r.write()
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				r.write(b)
+				r.write()
 			}
 		})
 	}
@@ -33,7 +33,7 @@ func BenchmarkVote(b *testing.B) {
 			vote := hash("pre-receive")
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
-				r.cast(b, r.names[n%nodes], transaction.Synchronized, vote)
+				r.cast(r.names[n%nodes], transaction.Synchronized, vote)
 			}
 		})
 	}
@@ -44,12 +44,12 @@ func BenchmarkStraggler(b *testing.B) {
 	r := newReferences(b, 2)
 	vote := hash("pre-receive")
 	for range 1000 {
-		r.cast(b, r.names[0], transaction.Synchronized, vote)
+		r.cast(r.names[0], transaction.Synchronized, vote)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.cast(b, r.names[0], transaction.Synchronized, vote)
-		r.cast(b, r.names[1], transaction.Synchronized, vote)
+		r.cast(r.names[0], transaction.Synchronized, vote)
+		r.cast(r.names[1], transaction.Synchronized, vote)
 	}
 }
 
@@ -57,7 +57,7 @@ func BenchmarkStraggler(b *testing.B) {
 func BenchmarkTransaction(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
-		newReferences(b, 3).write(b)
+		newReferences(b, 3).write()
 	}
 }
 
@@ -87,26 +87,26 @@ func newReferences(b *testing.B, nodes int) *references {
 }
 
 func (r *references) cast(
-	b *testing.B, name transaction.Voter, phase transaction.Phase, vote transaction.Vote,
+	name transaction.Voter, phase transaction.Phase, vote transaction.Vote,
 ) {
 	if _, err := r.tx.Cast(name, phase, vote); err != nil {
-		b.Fatal(err)
+		panic(err)
 	}
 	r.tx.Ready()
 }
 
-func (r *references) all(b *testing.B, phase transaction.Phase, vote transaction.Vote) {
+func (r *references) all(phase transaction.Phase, vote transaction.Vote) {
 	for _, name := range r.names {
-		r.cast(b, name, phase, vote)
+		r.cast(name, phase, vote)
 	}
 }
 
-func (r *references) write(b *testing.B) {
-	r.all(b, transaction.Synchronized, r.update)
+func (r *references) write() {
+	r.all(transaction.Synchronized, r.update)
 	r.tx.TurnTaken(nil)
 	r.tx.Ready()
-	r.all(b, prepared, r.ref)
-	r.all(b, committed, r.ref)
+	r.all(prepared, r.ref)
+	r.all(committed, r.ref)
 	r.writes++
 	r.tx.Recorded(r.writes)
 	r.tx.Ready()

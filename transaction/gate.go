@@ -57,7 +57,7 @@ func (t *Transaction) gated(phase Phase, vote Vote) bool {
 // pass lets a gated round through when the turn is held, and asks for it otherwise. Who holds it
 // for an earlier update vote offers it to those that wait.
 func (t *Transaction) pass(vote Vote) bool {
-	if t.write.inProgress() || t.barred() {
+	if t.write.inProgress() {
 		return false
 	}
 	if !t.holds() {

@@ -2,7 +2,6 @@ package transaction_test
 
 import (
 	"flag"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -18,7 +17,7 @@ func TestMain(m *testing.M) {
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "rapid.checks" })
 	if !given {
 		if err := flag.Set("rapid.checks", plays); err != nil {
-			os.Exit(1)
+			panic(err)
 		}
 	}
 	goleak.VerifyTestMain(m)

@@ -61,7 +61,8 @@ func (t *Transaction) decidePrepared(vote Vote) bool {
 		if c.differ > 0 {
 			t.sum.Verify = true
 		}
-		return t.lose()
+		t.lose()
+		return true
 	}
 	if !c.won(t.minimum) {
 		return false

@@ -126,10 +126,14 @@ func (t *Transaction) decide() bool {
 	if p.wait.phase == Prepared {
 		return t.decidePrepared(p.wait.vote)
 	}
-	if t.gated(p.wait.phase, p.wait.vote) && !t.pass(p.wait.vote) {
-		return t.barred() && t.lose()
+	switch gated := t.gated(p.wait.phase, p.wait.vote); {
+	case gated && t.barred():
+		t.lose()
+	case gated && !t.pass(p.wait.vote):
+		return false
+	default:
+		t.push(round{phase: p.wait.phase, vote: p.wait.vote})
 	}
-	t.push(round{phase: p.wait.phase, vote: p.wait.vote})
 	return true
 }
 
@@ -154,8 +158,7 @@ func (t *Transaction) refusal() Decision {
 }
 
 // lose decides the frontier against everybody who votes in it.
-func (t *Transaction) lose() bool {
+func (t *Transaction) lose() {
 	t.sum.LostRounds++
 	t.push(round{lost: true})
-	return true
 }

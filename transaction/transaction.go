@@ -188,9 +188,10 @@ func (t *Transaction) settle() {
 	if t.failed {
 		return
 	}
-	for t.decide() || t.prepare() || t.conclude() || t.finishTurn() {
+	for t.decide() || t.prepare() || t.conclude() {
 		continue
 	}
+	t.finishTurn()
 	oldest := t.rounds.frontier()
 	for i := range t.voters {
 		v := &t.voters[i]

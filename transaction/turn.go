@@ -62,9 +62,9 @@ func (t *Transaction) TurnRefused() {
 // removing their locks it waits a grace for them, so that the next writer does not run into these
 // locks. When nobody cast PREPARED the shell keeps the turn: what the call changed without a vote
 // is recorded under it.
-func (t *Transaction) finishTurn() bool {
-	if t.write.inProgress() || t.steered() || t.failed {
-		return false
+func (t *Transaction) finishTurn() {
+	if t.write.inProgress() || t.steered() {
+		return
 	}
 	switch {
 	case t.turn == turnAsked:
@@ -76,7 +76,6 @@ func (t *Transaction) finishTurn() bool {
 		t.tail = graceRunning
 		t.ready.Grace = t.graceFor(0, func(v *voter) bool { return v.running })
 	}
-	return false
 }
 
 func (t *Transaction) endTurn() {

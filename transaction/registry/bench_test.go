@@ -3,11 +3,11 @@ package registry_test
 import (
 	"context"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"praefect/proxy/gitalypb"
 	"praefect/transaction"
@@ -44,35 +44,42 @@ func BenchmarkWrite(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				benchmarkWrite(b, r, voting, services)
+				if err := writeOnce(b.Context(), r, voting, services); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}
 }
 
-func benchmarkWrite(
-	b *testing.B, r *registry.Registry, voting transaction.Config,
+// writeOnce is one call from its beginning to its end.
+func writeOnce(
+	ctx context.Context, r *registry.Registry, voting transaction.Config,
 	services []gitalypb.RefTransactionServer,
-) {
-	live, err := r.Begin(b.Context(), registry.Options{Voting: voting, Writer: instant{}})
+) error {
+	live, err := r.Begin(ctx, registry.Options{Voting: voting, Writer: instant{}})
 	if err != nil {
-		b.Fatal(err)
+		return fmt.Errorf("begin: %w", err)
 	}
-	var voters sync.WaitGroup
+	var voters errgroup.Group
 	for n, service := range services {
 		name := fmt.Sprintf("node-%d", n)
-		voters.Go(func() {
+		voters.Go(func() error {
+			defer live.Ended(transaction.Voter(name))
 			for _, phase := range []gitalypb.VoteTransactionRequest_Phase{prepared, committed} {
-				if _, err := service.VoteTransaction(b.Context(),
-					request(live, name, phase, "refs")); err != nil {
-					b.Error(err)
+				_, err := service.VoteTransaction(ctx, request(live, name, phase, "refs"))
+				if err != nil {
+					return fmt.Errorf("vote: %w", err)
 				}
 			}
-			live.Ended(transaction.Voter(name))
+			return nil
 		})
 	}
-	voters.Wait()
-	if _, err := live.Finish(b.Context()); err != nil {
-		b.Fatal(err)
+	if err := voters.Wait(); err != nil {
+		return fmt.Errorf("voters: %w", err)
 	}
+	if _, err := live.Finish(ctx); err != nil {
+		return fmt.Errorf("finish: %w", err)
+	}
+	return nil
 }

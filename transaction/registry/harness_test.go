@@ -251,23 +251,25 @@ func (b *bundle) value(name string, labels ...string) float64 {
 	families, err := b.metrics.Gather()
 	require.NoError(b.t, err)
 	for _, family := range families {
-		if family.GetName() != name {
-			continue
-		}
 		for _, m := range family.GetMetric() {
-			matched := 0
+			has := map[string]string{}
 			for _, pair := range m.GetLabel() {
-				for i := 0; i < len(labels); i += 2 {
-					if pair.GetName() == labels[i] && pair.GetValue() == labels[i+1] {
-						matched++
-					}
-				}
+				has[pair.GetName()] = pair.GetValue()
 			}
-			if 2*matched == len(labels) {
+			if family.GetName() == name && covers(has, labels) {
 				return m.GetCounter().GetValue() + m.GetGauge().GetValue() +
 					float64(m.GetHistogram().GetSampleCount())
 			}
 		}
 	}
 	return 0
+}
+
+func covers(has map[string]string, labels []string) bool {
+	for i := 0; i < len(labels); i += 2 {
+		if has[labels[i]] != labels[i+1] {
+			return false
+		}
+	}
+	return true
 }

@@ -15,12 +15,14 @@ type refusing struct {
 // votes come over the connections that this process has made to the nodes.
 func Refusing() gitalypb.RefTransactionServer { return refusing{} }
 
+// VoteTransaction fails with NotFound.
 func (refusing) VoteTransaction(
 	_ context.Context, request *gitalypb.VoteTransactionRequest,
 ) (*gitalypb.VoteTransactionResponse, error) {
 	return nil, notFound(request.GetTransactionId())
 }
 
+// StopTransaction fails with NotFound.
 func (refusing) StopTransaction(
 	_ context.Context, request *gitalypb.StopTransactionRequest,
 ) (*gitalypb.StopTransactionResponse, error) {
