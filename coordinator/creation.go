@@ -143,7 +143,9 @@ func (w *Write) conclude(ctx context.Context, result Result, failure error) (Out
 		failure = errNothingWritten
 	}
 	if result.PrimaryOK && failure == nil {
-		failure = c.repeat(ctx, func(ctx context.Context) error { return c.store.Complete(ctx, id) })
+		failure = c.repeat(ctx, func(ctx context.Context) error {
+			return c.store.Complete(ctx, id)
+		})
 		switch {
 		case failure == nil:
 			w.group.routes.invalidate(w.plan.Key.RelativePath)
@@ -158,7 +160,8 @@ func (w *Write) conclude(ctx context.Context, result Result, failure error) (Out
 	if result.PrimaryOK {
 		// What is in doubt about the record is not in doubt about the repository, so the failure is
 		// told and not wrapped.
-		return OutcomeNone, fmt.Errorf("%s: %w: %s", w.plan.Key, ErrCreationUndone, failure.Error())
+		return OutcomeNone, fmt.Errorf("%s: %w: %s",
+			w.plan.Key, ErrCreationUndone, failure.Error())
 	}
 	return OutcomeNone, nil
 }

@@ -58,8 +58,9 @@ type Result struct {
 // changed because the turn did not come, or [ErrCreationUndone].
 func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	defer w.leave()
+	config := w.coordinator.config
 	ctx, cancel := context.WithTimeout(
-		context.WithoutCancel(ctx), w.coordinator.config.TurnWait+w.coordinator.config.RecordTimeout,
+		context.WithoutCancel(ctx), config.TurnWait+config.RecordTimeout,
 	)
 	defer cancel()
 

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -8,25 +9,27 @@ import (
 	"praefect/transaction"
 )
 
-// TestDecide is the table of outcomes: what becomes of a write by what its nodes voted and said.
-// The primary is a.
-func TestDecide(t *testing.T) {
-	t.Parallel()
-	type votes = transaction.Summary
-	for name, tc := range map[string]struct {
-		votes     votes
-		failed    bool
-		ok        string
-		creation  bool
-		never     bool
-		locks     bool
-		verify    bool
-		want      Outcome
-		wantRaise string
-		// wantVerify is about what the record does not ask for by itself.
-		wantVerify bool
-		err        error
-	}{
+// decideCase is one row of the table of outcomes. The primary is a.
+type decideCase struct {
+	votes     votes
+	failed    bool
+	ok        string
+	creation  bool
+	never     bool
+	locks     bool
+	verify    bool
+	want      Outcome
+	wantRaise string
+	// wantVerify is about what the record does not ask for by itself.
+	wantVerify bool
+	err        error
+}
+
+type votes = transaction.Summary
+
+// votedCases are decided by the votes.
+func votedCases() map[string]decideCase {
+	return map[string]decideCase{
 		"recorded": {
 			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", want: OutcomeRecorded,
 		},
@@ -82,6 +85,12 @@ func TestDecide(t *testing.T) {
 		"busy before anybody prepared": {
 			votes: votes{Busy: true}, ok: "abc", want: OutcomeNone, err: ErrBusy,
 		},
+	}
+}
+
+// unvotedCases are decided by how the calls ended.
+func unvotedCases() map[string]decideCase {
+	return map[string]decideCase{
 		"refused by a hook": {votes: votes{Stopped: true}, ok: "abc", want: OutcomeNone},
 		"client left":       {votes: votes{Aborted: true}, failed: true, want: OutcomeNone},
 		"failed, no votes":  {failed: true, want: OutcomeNone},
@@ -108,7 +117,15 @@ func TestDecide(t *testing.T) {
 			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", verify: true,
 			want: OutcomeRecorded, wantVerify: true,
 		},
-	} {
+	}
+}
+
+// TestDecide is the table of outcomes: what becomes of a write by what its nodes voted and said.
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	cases := votedCases()
+	maps.Copy(cases, unvotedCases())
+	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := decide(facts{

@@ -29,19 +29,20 @@ func (r *rig) due(t *testing.T) []coordinator.Storage {
 	return due
 }
 
-// TestFinishUnvoted has calls that nobody voted on, such as deletions without an old value.
-func TestFinishUnvoted(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		options coordinator.WriteOptions
-		result  coordinator.Result
-		want    coordinator.Outcome
-		unknown bool
-		current []coordinator.Storage
-		// generation and epoch after it.
-		generation coordinator.Generation
-		epoch      coordinator.Epoch
-	}{
+// unvotedCase is a call that nobody voted on.
+type unvotedCase struct {
+	options coordinator.WriteOptions
+	result  coordinator.Result
+	want    coordinator.Outcome
+	unknown bool
+	current []coordinator.Storage
+	// generation and epoch after it.
+	generation coordinator.Generation
+	epoch      coordinator.Epoch
+}
+
+func unvotedCases() map[string]unvotedCase {
+	return map[string]unvotedCase{
 		"all succeed": {
 			result: coordinator.Result{
 				PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
@@ -75,7 +76,13 @@ func TestFinishUnvoted(t *testing.T) {
 			want:    coordinator.OutcomeNone,
 			current: []coordinator.Storage{"a", "b", "c"}, epoch: 1,
 		},
-	} {
+	}
+}
+
+// TestFinishUnvoted has calls that nobody voted on, such as deletions without an old value.
+func TestFinishUnvoted(t *testing.T) {
+	t.Parallel()
+	for name, tc := range unvotedCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := setup(t, coordinator.Config{})

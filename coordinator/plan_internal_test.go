@@ -44,15 +44,17 @@ func (s state) route() route {
 	return r
 }
 
-func TestParticipants(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		state       state
-		minimum     int
-		members     string
-		wantMinimum int
-		wantError   string
-	}{
+// participantCase is one row of the table of participants.
+type participantCase struct {
+	state       state
+	minimum     int
+	members     string
+	wantMinimum int
+	wantError   string
+}
+
+func participantCases() map[string]participantCase {
+	return map[string]participantCase{
 		"all": {
 			state{"a", "abc", "abc", "", "abc"}, 0, "abc", 2, "",
 		},
@@ -107,7 +109,12 @@ func TestParticipants(t *testing.T) {
 		"minimum above what is assigned": {
 			state{"a", "ab", "ab", "", "ab"}, 3, "ab", 2, "",
 		},
-	} {
+	}
+}
+
+func TestParticipants(t *testing.T) {
+	t.Parallel()
+	for name, tc := range participantCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			g := testGroup(4, VirtualStorageConfig{MinimumCopies: tc.minimum})
@@ -164,31 +171,42 @@ func TestElection(t *testing.T) {
 	}
 }
 
+// readCase is one row of the table of reads.
+type readCase struct {
+	state               state
+	excluded            string
+	primary, committing bool
+	want                string
+	err                 error
+}
+
+func readCases() map[string]readCase {
+	all := state{"b", "abc", "abc", "", "abc"}
+	sick := state{"b", "abc", "abc", "", "ac"}
+	return map[string]readCase{
+		"all current":      {state: all, want: "abc"},
+		"only healthy":     {state: sick, want: "ac"},
+		"only current":     {state: state{"a", "ab", "abc", "c", "abc"}, want: "ab"},
+		"unassigned too":   {state: state{"a", "abd", "ab", "", "d"}, want: "d"},
+		"not the excluded": {state: all, excluded: "ac", want: "b"},
+		"all excluded":     {state: all, excluded: "abc", err: ErrNoCurrentReplica},
+		"none current":     {state: state{"a", "a", "ab", "", "b"}, err: ErrNoCurrentReplica},
+		"none healthy":     {state: state{"a", "ab", "ab", "", ""}, err: ErrNoHealthyNode},
+		"primary only":     {state: all, primary: true, want: "b"},
+		"primary sick":     {state: sick, primary: true, err: ErrNoPrimary},
+		"primary outdated": {
+			state: state{"b", "ac", "abc", "", "abc"}, primary: true, err: ErrNoPrimary,
+		},
+		"primary excluded":          {state: all, primary: true, excluded: "b", err: ErrNoPrimary},
+		"committing":                {state: all, committing: true, want: "b"},
+		"committing, primary sick":  {state: sick, committing: true, want: "ac"},
+		"committing, primary tried": {state: all, committing: true, excluded: "b", want: "ac"},
+	}
+}
+
 func TestReadable(t *testing.T) {
 	t.Parallel()
-	for name, tc := range map[string]struct {
-		state               state
-		excluded            string
-		primary, committing bool
-		want                string
-		err                 error
-	}{
-		"all current":               {state: state{"a", "abc", "abc", "", "abc"}, want: "abc"},
-		"only healthy":              {state: state{"a", "abc", "abc", "", "bc"}, want: "bc"},
-		"only current":              {state: state{"a", "ab", "abc", "c", "abc"}, want: "ab"},
-		"unassigned too":            {state: state{"a", "abd", "ab", "", "d"}, want: "d"},
-		"not the excluded":          {state: state{"a", "abc", "abc", "", "abc"}, excluded: "ac", want: "b"},
-		"all excluded":              {state: state{"a", "ab", "ab", "", "ab"}, excluded: "ab", err: ErrNoCurrentReplica},
-		"none current":              {state: state{"a", "a", "ab", "", "b"}, err: ErrNoCurrentReplica},
-		"none healthy":              {state: state{"a", "ab", "ab", "", ""}, err: ErrNoHealthyNode},
-		"primary only":              {state: state{"b", "abc", "abc", "", "abc"}, primary: true, want: "b"},
-		"primary sick":              {state: state{"b", "abc", "abc", "", "ac"}, primary: true, err: ErrNoPrimary},
-		"primary outdated":          {state: state{"b", "ac", "abc", "", "abc"}, primary: true, err: ErrNoPrimary},
-		"primary excluded":          {state: state{"b", "abc", "abc", "", "abc"}, primary: true, excluded: "b", err: ErrNoPrimary},
-		"committing":                {state: state{"b", "abc", "abc", "", "abc"}, committing: true, want: "b"},
-		"committing, primary sick":  {state: state{"b", "abc", "abc", "", "ac"}, committing: true, want: "ac"},
-		"committing, primary tried": {state: state{"b", "abc", "abc", "", "abc"}, committing: true, excluded: "b", want: "ac"},
-	} {
+	for name, tc := range readCases() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			found, err := readable(readQuery{

@@ -40,7 +40,8 @@ func TestReadRefusals(t *testing.T) {
 	r := setup(t, coordinator.Config{})
 	_, err := r.Read(t.Context(), key(), coordinator.ReadOptions{})
 	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-	_, err = r.Read(t.Context(), coordinator.Key{VirtualStorage: "other"}, coordinator.ReadOptions{})
+	_, err = r.Read(t.Context(), coordinator.Key{VirtualStorage: "other"},
+		coordinator.ReadOptions{})
 	require.ErrorIs(t, err, coordinator.ErrUnknownVirtualStorage)
 
 	r.repository(t, path)

@@ -138,7 +138,9 @@ type rig struct {
 }
 
 // setup returns a coordinator of three storages, a, b and c, unless the cluster says otherwise.
-func setup(t testing.TB, config coordinator.Config, changes ...func(*coordinator.VirtualStorageConfig)) *rig {
+func setup(
+	t testing.TB, config coordinator.Config, changes ...func(*coordinator.VirtualStorageConfig),
+) *rig {
 	t.Helper()
 	backing := &store{Store: memory.New(), calls: map[string]int{}}
 	return setupOn(t, backing, config, changes...)

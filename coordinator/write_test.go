@@ -198,7 +198,8 @@ func TestTurnWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := setup(t, coordinator.Config{})
 		r.repository(t, path)
-		holder, waiter := r.write(t, coordinator.WriteOptions{}), r.write(t, coordinator.WriteOptions{})
+		holder := r.write(t, coordinator.WriteOptions{})
+		waiter := r.write(t, coordinator.WriteOptions{})
 		_, err := holder.TakeTurn(t.Context())
 		require.NoError(t, err)
 		require.False(t, holder.Contended())

@@ -97,16 +97,20 @@ func TestView(t *testing.T) {
 		answers []answer
 		want    []bool
 	}{
-		"serving":                {[]answer{serving}, []bool{true, true}},
-		"unknown and silent":     {[]answer{missed, serving}, []bool{false, true}},
-		"one miss":               {[]answer{serving, missed, serving}, []bool{true, true, true}},
-		"two misses":             {[]answer{serving, missed, missed}, []bool{true, true, false}},
-		"misses not in a row":    {[]answer{serving, missed, serving, missed}, []bool{true, true, true, true}},
-		"refused":                {[]answer{serving, refused, serving}, []bool{true, false, true}},
-		"refused before":         {[]answer{refused, missed, serving}, []bool{false, false, true}},
-		"inconclusive":           {[]answer{serving, inconclusive}, []bool{true, true, true}},
-		"inconclusive at first":  {[]answer{inconclusive}, []bool{false, false}},
-		"inconclusive is no end": {[]answer{serving, missed, inconclusive, missed}, []bool{true, true, true, false}},
+		"serving":            {[]answer{serving}, []bool{true, true}},
+		"unknown and silent": {[]answer{missed, serving}, []bool{false, true}},
+		"one miss":           {[]answer{serving, missed, serving}, []bool{true, true, true}},
+		"two misses":         {[]answer{serving, missed, missed}, []bool{true, true, false}},
+		"misses not in a row": {
+			[]answer{serving, missed, serving, missed}, []bool{true, true, true, true},
+		},
+		"refused":               {[]answer{serving, refused, serving}, []bool{true, false, true}},
+		"refused before":        {[]answer{refused, missed, serving}, []bool{false, false, true}},
+		"inconclusive":          {[]answer{serving, inconclusive}, []bool{true, true, true}},
+		"inconclusive at first": {[]answer{inconclusive}, []bool{false, false}},
+		"inconclusive is no end": {
+			[]answer{serving, missed, inconclusive, missed}, []bool{true, true, true, false},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -192,8 +192,14 @@ func testCallerLeft(t *testing.T, store coordinator.Store) {
 	calls := map[string]func() error{
 		"lookup": func() error { _, err := store.Lookup(ctx, repository.Key); return err },
 		"load":   func() error { _, err := store.Load(ctx, repository.ID); return err },
-		"paths":  func() error { _, err := store.Paths(ctx, coordinator.Page{Limit: 1}); return err },
-		"record": func() error { _, err := store.Record(ctx, write(repository, all()...)); return err },
+		"paths": func() error {
+			_, err := store.Paths(ctx, coordinator.Page{Limit: 1})
+			return err
+		},
+		"record": func() error {
+			_, err := store.Record(ctx, write(repository, all()...))
+			return err
+		},
 		"confirm": func() error {
 			_, err := store.Confirm(ctx, coordinator.LateConfirmation{})
 			return err

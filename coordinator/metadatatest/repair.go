@@ -230,7 +230,8 @@ func testRepairPostponed(t *testing.T, store coordinator.Store) {
 	record(t, store, write(load(t, store, repository.ID), first, second))
 	claim = claimAll(t, store, long, third)[0]
 	require.Zero(t, claim.Failures, "success makes up for failures")
-	require.NoError(t, store.PostponeRepair(t.Context(), claim, coordinator.Postponement{Delay: long}))
+	require.NoError(t, store.PostponeRepair(t.Context(), claim,
+		coordinator.Postponement{Delay: long}))
 	require.Empty(t, claimAll(t, store, long, third))
 }
 

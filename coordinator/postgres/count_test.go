@@ -51,7 +51,8 @@ func success() coordinator.Result {
 
 // write takes a write through everything; who confirms begins with the primary.
 func write(
-	ctx context.Context, c *coordinator.Coordinator, confirm func(coordinator.Plan) []transaction.Voter,
+	ctx context.Context, c *coordinator.Coordinator,
+	confirm func(coordinator.Plan) []transaction.Voter,
 ) error {
 	write, err := c.BeginWrite(ctx, counterKey, coordinator.WriteOptions{})
 	if err != nil {

@@ -161,6 +161,7 @@ func (w *Worker) remove(ctx context.Context, repository coordinator.Repository) 
 			return nil
 		})
 	}
+	// Failures are logged where they happen.
 	_ = group.Wait()
 
 	var gone []coordinator.Storage

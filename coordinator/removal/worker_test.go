@@ -84,7 +84,9 @@ func (n *nodes) enter() {
 func (n *nodes) leave() { n.set(func() { n.now-- }) }
 
 // deleted makes a repository on three storages and deletes it.
-func deleted(t *testing.T, store *memory.Store, id coordinator.RepositoryID) coordinator.Repository {
+func deleted(
+	t *testing.T, store *memory.Store, id coordinator.RepositoryID,
+) coordinator.Repository {
 	t.Helper()
 	storages := []coordinator.Storage{"a", "b", "c"}
 	path := fmt.Sprintf("%d.git", id)

@@ -122,7 +122,9 @@ func TestRepairHangs(t *testing.T) {
 					w.disks.set(func(d *disks) { d.sick["c"] = true })
 				}
 				<-time.After(45 * time.Second)
-				w.disks.set(func(d *disks) { d.hang, d.sick = false, map[coordinator.Storage]bool{} })
+				w.disks.set(func(d *disks) {
+					d.hang, d.sick = false, map[coordinator.Storage]bool{}
+				})
 				<-time.After(time.Minute)
 				require.Len(t, w.current(t, path), 3)
 				require.Empty(t, w.disks.gone(), "it was not the replica's fault")

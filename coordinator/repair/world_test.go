@@ -254,7 +254,9 @@ func (w *world) load(t *testing.T, path string) coordinator.Repository {
 }
 
 // push changes a reference on the disks of those who confirm; they must hold the primary first.
-func (w *world) push(t *testing.T, path, reference string, value int, confirm ...transaction.Voter) {
+func (w *world) push(
+	t *testing.T, path, reference string, value int, confirm ...transaction.Voter,
+) {
 	t.Helper()
 	write, err := w.BeginWrite(t.Context(), key(path), coordinator.WriteOptions{})
 	require.NoError(t, err)
