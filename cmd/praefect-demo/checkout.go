@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -18,9 +17,8 @@ type checkout struct {
 
 // newCheckout makes an empty working copy whose origin is the given URL. It is not influenced by
 // the configuration of whoever runs the demo.
-func newCheckout(ctx context.Context, remote string) (*checkout, error) {
-	dir, err := os.MkdirTemp("", "praefect-demo-")
-	if err != nil {
+func newCheckout(ctx context.Context, dir, remote string) (*checkout, error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("create working copy: %w", err)
 	}
 
@@ -34,19 +32,11 @@ func newCheckout(ctx context.Context, remote string) (*checkout, error) {
 		{"remote", "add", "origin", remote},
 	} {
 		if err := c.git(ctx, args...); err != nil {
-			return nil, errors.Join(err, c.remove())
+			return nil, err
 		}
 	}
 
 	return c, nil
-}
-
-func (c *checkout) remove() error {
-	if err := os.RemoveAll(c.dir); err != nil {
-		return fmt.Errorf("remove working copy: %w", err)
-	}
-
-	return nil
 }
 
 // commit writes a file and commits it.

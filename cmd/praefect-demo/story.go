@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"time"
 
 	"praefect/test/cluster"
@@ -34,11 +35,10 @@ func tell(ctx context.Context, n *narrator) error {
 	defer cancel()
 
 	return onStage(ctx, n, func(stage *stage) error {
-		user, err := newCheckout(ctx, stage.remote())
+		user, err := newCheckout(ctx, filepath.Join(stage.Dir(), "user"), stage.remote())
 		if err != nil {
 			return err
 		}
-		defer user.remove() //nolint:errcheck // What stays in /tmp harms nobody.
 
 		s := &story{narrator: n, stage: stage, user: user}
 		if err := s.showVotes(); err != nil { // Those of the creation.

@@ -8,17 +8,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestUsage pins what scripts and supervisors see of wrong command lines.
-func TestUsage(t *testing.T) {
+const serveHelp, rootHelp = "praefect serve - start the server", "COMMANDS:"
+
+// usage is what a command line leads to.
+type usage struct {
+	args []string
+	code int
+	// stdout is a part of it, stderr all of it, as a regular expression.
+	stdout, stderr string
+}
+
+func (u usage) check(t *testing.T) {
+	t.Helper()
+
+	var stdout, stderr bytes.Buffer
+	code := run(append([]string{"praefect"}, u.args...), &stdout, &stderr)
+	require.Equal(t, u.code, code)
+	require.Contains(t, stdout.String(), u.stdout)
+	if u.stdout == "" {
+		require.Empty(t, stdout.String())
+	}
+	require.Regexp(t, regexp.MustCompile("^"+u.stderr+"$"), stderr.String())
+}
+
+// TestCommands pins what scripts and supervisors see of command lines that name no known command,
+// or none that can run.
+func TestCommands(t *testing.T) {
 	t.Parallel()
 
-	const serveHelp, rootHelp = "praefect serve - start the server", "COMMANDS:"
-	for name, tc := range map[string]struct {
-		args []string
-		code int
-		// stdout is a part of it, stderr all of it, as a regular expression.
-		stdout, stderr string
-	}{
+	for name, tc := range map[string]usage{
 		"version": {
 			args: []string{"-version"}, stdout: "Praefect, version ",
 		},
@@ -51,6 +69,19 @@ func TestUsage(t *testing.T) {
 			args: []string{"sql-ping", "x"}, code: 1, stdout: "praefect sql-ping - ",
 			stderr: "sql-ping doesn't accept positional arguments\n",
 		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.check(t)
+		})
+	}
+}
+
+// TestFlags does the same for flags.
+func TestFlags(t *testing.T) {
+	t.Parallel()
+
+	for name, tc := range map[string]usage{
 		"unknown flag": {
 			args: []string{"-foo"}, code: 1, stdout: rootHelp,
 			stderr: "Incorrect Usage: flag provided but not defined: -foo\n\n" +
@@ -78,15 +109,7 @@ func TestUsage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-
-			var stdout, stderr bytes.Buffer
-			code := run(append([]string{"praefect"}, tc.args...), &stdout, &stderr)
-			require.Equal(t, tc.code, code)
-			require.Contains(t, stdout.String(), tc.stdout)
-			if tc.stdout == "" {
-				require.Empty(t, stdout.String())
-			}
-			require.Regexp(t, regexp.MustCompile("^"+tc.stderr+"$"), stderr.String())
+			tc.check(t)
 		})
 	}
 }

@@ -50,9 +50,9 @@ func TestCalls(t *testing.T) {
 					t.Errorf("%s:%d: time.Sleep", f.path, f.line(n.Pos()))
 				}
 			case *ast.AssignStmt:
-				line := f.line(n.Pos())
-				if !f.test() && discards(n) && !commented[line] && !commented[line-1] {
-					t.Errorf("%s:%d: result thrown away without a reason", f.path, line)
+				if !f.test() && discards(n) && !f.explained(n, commented) {
+					t.Errorf("%s:%d: result thrown away without a reason",
+						f.path, f.line(n.Pos()))
 				}
 			}
 
@@ -77,6 +77,17 @@ func discards(assign *ast.AssignStmt) bool {
 	}
 
 	return true
+}
+
+// explained tells whether there is a comment beside a statement or right above it.
+func (f file) explained(n ast.Node, commented map[int]bool) bool {
+	for line := f.line(n.Pos()) - 1; line <= f.line(n.End()); line++ {
+		if commented[line] {
+			return true
+		}
+	}
+
+	return false
 }
 
 func (f file) commentedLines() map[int]bool {
