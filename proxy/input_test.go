@@ -82,11 +82,6 @@ func TestBadRepository(t *testing.T) {
 			&gitalypb.OptimizeRepositoryRequest{Repository: repository(virtualStorage, "none")},
 			codes.NotFound, "repository not found",
 		},
-		"repository that exists": {
-			"/gitaly.RepositoryService/CreateRepository",
-			&gitalypb.CreateRepositoryRequest{Repository: target()},
-			codes.AlreadyExists, "repository already exists",
-		},
 		"unknown additional repository": {
 			"/gitaly.ObjectPoolService/LinkRepositoryToObjectPool",
 			&gitalypb.LinkRepositoryToObjectPoolRequest{
@@ -111,6 +106,11 @@ func TestBadAddress(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
 	c.refuses(map[string]badInput{
+		"repository that exists": {
+			"/gitaly.RepositoryService/CreateRepository",
+			&gitalypb.CreateRepositoryRequest{Repository: target()},
+			codes.AlreadyExists, "repository already exists",
+		},
 		"no storage for a call about one": {
 			"/gitaly.RemoteService/FindRemoteRepository", &gitalypb.FindRemoteRepositoryRequest{},
 			codes.InvalidArgument, "storage scoped: target storage field not found",

@@ -244,6 +244,30 @@ func TestDeletionThatDoesNotVote(t *testing.T) {
 	require.Equal(t, []string{"node-1", "node-2"}, c.current())
 }
 
+func TestClientGoesAwayInADeletionThatDoesNotVote(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	arrived, release := make(chan struct{}, 3), make(chan struct{})
+	c.onAll(writeRef, func(v *visit) error {
+		arrived <- struct{}{}
+		<-release
+		return v.SendMsg(&gitalypb.WriteRefResponse{})
+	})
+	c.nodes[2].on(writeRef, func(*visit) error { return status.Error(codes.Internal, "disk full") })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan result, 1)
+	go func() { done <- c.writeRef(ctx) }()
+	<-arrived
+	<-arrived
+	cancel()
+	require.Equal(t, codes.Canceled, status.Code((<-done).err))
+	close(release)
+	// Two nodes have deleted something that the third still has.
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		assert.Equal(collect, []string{"node-1", "node-2"}, c.current())
+	}, patience, patience/1000)
+}
+
 func TestPush(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
