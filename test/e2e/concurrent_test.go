@@ -20,7 +20,7 @@ func TestConcurrentPushes(t *testing.T) {
 		alone        = 2
 	)
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 
 	var pushes []*pushing
 	var repos []*repository
@@ -69,8 +69,8 @@ type pushing struct {
 func (r *repository) requireRaceOutcome(t *testing.T, pushes []*pushing) {
 	t.Helper()
 
-	after := r.metadata(t)
-	require.Len(t, after.current(), len(r.rig.Nodes()), "a replica was left behind")
+	require.Len(t, r.metadata(t).current(), len(r.rig.Nodes()))
+	require.Empty(t, r.leftBehind(t))
 
 	winners := map[string]int{}
 	for _, p := range pushes {

@@ -64,6 +64,7 @@ func testDeletion(t *testing.T, remove func(context.Context, *repository) error)
 		user := newCheckout(t, repo.remote())
 		user.commit(t, "file", "one")
 		user.mustGit(t, "push", "origin", "main", "main:feature")
+		repo.waitCurrent(t)
 
 		return repo
 	}

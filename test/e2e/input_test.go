@@ -148,7 +148,7 @@ func TestBadInput(t *testing.T) {
 		},
 		{
 			"creation of what exists", createTwice, codes.AlreadyExists,
-			"route repository creation: reserve repository id: repository already exists",
+			"repository already exists",
 		},
 		{
 			"unknown method", unary("/gitaly.RepositoryService/Frobnicate"),

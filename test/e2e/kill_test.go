@@ -46,6 +46,7 @@ func testKill(t *testing.T, who victim, at point) {
 	user.commit(t, "file", "base")
 	_, err := user.push(t.Context(), "main")
 	require.NoError(t, err)
+	repo.waitCurrent(t)
 
 	node := repo.primary(t)
 	if who == theSecondary {

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -70,13 +69,13 @@ func (r *repository) metadata(t require.TestingT) metadata {
 	return found
 }
 
-// waitOutdated waits until a replica is recorded as outdated.
-func (r *repository) waitOutdated(t *testing.T, storage string) {
+// waitCurrent waits until all replicas are recorded as current.
+func (r *repository) waitCurrent(t *testing.T) {
 	t.Helper()
 
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.NotContains(c, r.metadata(c).current(), storage)
-	}, promised, tick)
+		assert.Len(c, r.metadata(c).current(), len(r.rig.Nodes()))
+	}, waitLong, tick, "replicas were not repaired")
 }
 
 // waitConverged waits until all replicas are recorded as current, and then demands that they are
@@ -84,10 +83,7 @@ func (r *repository) waitOutdated(t *testing.T, storage string) {
 func (r *repository) waitConverged(t *testing.T) {
 	t.Helper()
 
-	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		assert.Len(c, r.metadata(c).current(), len(r.rig.Nodes()))
-	}, waitLong, tick, "replicas were not repaired")
-
+	r.waitCurrent(t)
 	r.requireConsistent(t)
 	for _, node := range r.rig.Nodes() {
 		checkObjects(t, node, r.replicaPath)
@@ -96,33 +92,45 @@ func (r *repository) waitConverged(t *testing.T) {
 }
 
 // requireConsistent demands that the replicas recorded as current come to be equal, as read from
-// the disks and as the nodes answer. Calls that are just ending may take a moment.
+// the disks and as those nodes answer that run. Calls that are just ending may take a moment.
 func (r *repository) requireConsistent(t *testing.T) {
 	t.Helper()
 
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		before := r.metadata(c)
-		states := map[string]string{}
+		var current []*cluster.Node
 		for _, storage := range before.current() {
-			states[storage] = r.state(c, r.node(t, storage))
+			current = append(current, r.node(t, storage))
 		}
+		requireEqual(c, current, r.references)
+		requireEqual(c, slices.DeleteFunc(current, func(n *cluster.Node) bool {
+			return !n.Process().Running()
+		}), r.checksum)
 		require.Equal(c, before, r.metadata(c), "metadata changed meanwhile")
-
-		first := before.current()[0]
-		for storage, state := range states {
-			require.Equal(c, states[first], state, "%s and %s differ", first, storage)
-		}
 	}, promised, tick)
 }
 
-// state is all references of a replica, and its checksum if the node runs.
-func (r *repository) state(t require.TestingT, node *cluster.Node) string {
+// requireEqual demands that all nodes show the same of something.
+func requireEqual(
+	t require.TestingT, nodes []*cluster.Node,
+	show func(require.TestingT, *cluster.Node) string,
+) {
+	for _, node := range nodes {
+		require.Equal(t, show(t, nodes[0]), show(t, node), "%s and %s differ",
+			nodes[0].Storage, node.Storage)
+	}
+}
+
+// references reads all references of a replica from its disk.
+func (r *repository) references(t require.TestingT, node *cluster.Node) string {
 	text, err := readReferences(r.rig.context, node, r.replicaPath)
 	require.NoError(t, err)
-	if !node.Process().Running() {
-		return text
-	}
 
+	return text
+}
+
+// checksum asks a node for the checksum of its replica.
+func (r *repository) checksum(t require.TestingT, node *cluster.Node) string {
 	conn, err := cluster.Dial(node.Address, r.rig.Token())
 	require.NoError(t, err)
 	defer conn.Close() //nolint:errcheck // Nothing is under way.
@@ -133,5 +141,5 @@ func (r *repository) state(t require.TestingT, node *cluster.Node) string {
 		}})
 	require.NoError(t, err)
 
-	return strings.Join([]string{text, "checksum " + answer.GetChecksum()}, "\n")
+	return answer.GetChecksum()
 }

@@ -15,7 +15,7 @@ import (
 func TestPush(t *testing.T) {
 	t.Parallel()
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 	repo := r.createRepository(t)
 	user := newCheckout(t, repo.remote())
 	first := user.commit(t, "file", "one")
@@ -49,7 +49,7 @@ func TestPush(t *testing.T) {
 			present: []string{"refs/heads/topic"},
 		},
 		{
-			name: "deletion, creation and update", args: []string{":atomic-1", "v1:new", "+main:topic"},
+			name: "deletion, creation and update", args: []string{":atomic-1", "main:refs/heads/new", "+main:topic"},
 			present: []string{"refs/heads/new", "refs/heads/topic"},
 			missing: []string{"refs/heads/atomic-1"},
 		},
@@ -74,6 +74,7 @@ func TestPush(t *testing.T) {
 	require.Equal(t,
 		user.mustGit(t, "rev-parse", "main"), copied.mustGit(t, "rev-parse", "origin/main"))
 	copied.mustGit(t, "fsck", "--full")
+	require.Empty(t, repo.leftBehind(t))
 	repo.waitConverged(t)
 }
 
@@ -81,7 +82,7 @@ func TestPush(t *testing.T) {
 func TestPushChangingNothing(t *testing.T) {
 	t.Parallel()
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 	repo := r.createRepository(t)
 	user := newCheckout(t, repo.remote())
 	user.commit(t, "file", "one")
@@ -97,7 +98,7 @@ func TestPushChangingNothing(t *testing.T) {
 func TestCustomHookRefuses(t *testing.T) {
 	t.Parallel()
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 
 	for _, hook := range []string{"pre-receive", "update"} {
 		t.Run(hook, func(t *testing.T) {
@@ -143,7 +144,7 @@ func TestCustomHookRefuses(t *testing.T) {
 func TestRemoval(t *testing.T) {
 	t.Parallel()
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 	repo := r.createRepository(t)
 	user := newCheckout(t, repo.remote())
 	user.commit(t, "file", "one")

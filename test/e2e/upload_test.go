@@ -24,14 +24,22 @@ import (
 )
 
 const (
-	bigFile = 50 << 20
-	piece   = 128 << 10
+	// A push of 50 MiB: so many files that nodes keep the pack as it came, as they do with real
+	// pushes of that size.
+	files    = 200
+	fileSize = 256 << 10
+
+	piece = 128 << 10
 )
 
 // TestSecondaryFailsDuringUpload kills or freezes a secondary when half of 50 MiB are sent. The
 // push neither fails nor stalls, and the secondary is repaired.
 func TestSecondaryFailsDuringUpload(t *testing.T) {
 	t.Parallel()
+
+	user := newCheckout(t, "")
+	commit := commitRandom(t, user)
+	request := pushRequest(t, user, commit)
 
 	for name, fail := range map[string]func(*cluster.Node) error{
 		"killed": (*cluster.Node).Kill,
@@ -42,13 +50,7 @@ func TestSecondaryFailsDuringUpload(t *testing.T) {
 
 			r := startRig(t)
 			repo := r.createRepository(t)
-			user := newCheckout(t, repo.remote())
-			random := make([]byte, bigFile)
-			_, err := rand.Read(random)
-			require.NoError(t, err)
-			commit := user.commit(t, "file", string(random))
-			request := pushRequest(t, user, commit)
-
+			repo.waitCurrent(t)
 			node := repo.secondary(t)
 			ctx, cancel := context.WithTimeout(t.Context(), waitLong)
 			defer cancel()
@@ -72,6 +74,24 @@ func TestSecondaryFailsDuringUpload(t *testing.T) {
 			require.Equal(t, commit, reference(t, node, repo.replicaPath, "refs/heads/main"))
 		})
 	}
+}
+
+// commitRandom commits files that cannot be compressed, and does not try to.
+func commitRandom(t *testing.T, user *checkout) string {
+	t.Helper()
+
+	content := make([]byte, fileSize)
+	for i := range files {
+		_, err := rand.Read(content)
+		require.NoError(t, err)
+		file := filepath.Join(user.dir, strconv.Itoa(i))
+		require.NoError(t, os.WriteFile(file, content, 0o600))
+	}
+	user.mustGit(t, "config", "core.compression", "0")
+	user.mustGit(t, "add", ".")
+	user.mustGit(t, "commit", "--quiet", "-m", "many files")
+
+	return user.mustGit(t, "rev-parse", "HEAD")
 }
 
 // TestAbortedUploads breaks off 200 uploads in the middle. Nothing of them may stay in the proxy.
