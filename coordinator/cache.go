@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"fmt"
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
@@ -102,12 +103,13 @@ func (c *cache) get(ctx context.Context, relativePath string) (route, error) {
 		case startLoad:
 			c.count.miss.Inc()
 			return c.run(ctx, shard, relativePath, load)
+		case joinLoad:
 		}
 
 		select {
 		case <-load.done:
 		case <-ctx.Done():
-			return route{}, context.Cause(ctx)
+			return route{}, fmt.Errorf("wait for metadata: %w", context.Cause(ctx))
 		}
 		if !calledOff(load.err) {
 			c.count.miss.Inc()

@@ -33,11 +33,12 @@
 // error that names the missing. The call is then sent to all of them, at once for every client.
 // Committing happens one write after the other: [Write.TakeTurn] waits in line, first come first
 // served, and then reads the metadata afresh. Whoever is not current any more lapses; another
-// primary or epoch ends the write, before anybody has committed. [Write.Committing] opens the commit
-// window, in which this process reads the repository from its primary. [Write.Record] closes it with
-// one statement: it compares epoch and generation with those that were read, raises the repository
-// and the replicas that confirmed and stood at the base, makes the repair of the others due, replaces
-// a primary that did not confirm, and gives the turn back. [Write.Finish] ends the call.
+// primary or epoch ends the write, before anybody has committed. [Write.Committing] opens the
+// commit window, in which this process reads the repository from its primary. [Write.Record] closes
+// it with one statement: it compares epoch and generation with those that were read, raises the
+// repository and the replicas that confirmed and stood at the base, makes the repair of the others
+// due, replaces a primary that did not confirm, and gives the turn back. [Write.Finish] ends the
+// call.
 //
 //	routed --TakeTurn--> turn held --Committing--> window open --Record--> routed --Finish--> over
 //	   |                     |                          |

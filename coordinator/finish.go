@@ -34,9 +34,10 @@ func (o Outcome) String() string {
 		return "recorded"
 	case OutcomePartial:
 		return "partial"
-	default:
+	case OutcomeUnknown:
 		return "unknown"
 	}
+	return "unknown"
 }
 
 // Result is how the call went on the nodes.
@@ -72,7 +73,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if w.plan.Creation {
 		outcome, err = w.conclude(ctx, result, err)
 	}
-	if decision.verify {
+	if decision.verify && (decision.raise == 0 || err != nil) {
 		w.verify(ctx)
 	}
 	w.hasten(ctx, result)
@@ -128,7 +129,7 @@ func decide(f facts) decision {
 		return decision{verify: verify, outcome: f.recorded()}
 	case votes.Busy:
 		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
-	case votes.Prepared || votes.Stopped || votes.Aborted || f.neverWrites:
+	case votes.Prepared || votes.Stopped || f.neverWrites:
 		return decision{verify: verify, outcome: OutcomeNone}
 	default:
 		return f.unvoted(verify)
@@ -166,23 +167,34 @@ func (f facts) unvoted(verify bool) decision {
 // recordUnvoted records a write of which the calls' success is the only evidence.
 func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, error) {
 	if err := w.holdTurn(ctx); err != nil {
-		w.verify(ctx)
 		return OutcomeUnknown, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
+	raise := decision.raise.minus(w.behind())
+	if raise == 0 {
+		return OutcomeUnknown, fmt.Errorf("%w: no replica is current that it reached",
+			ErrOutcomeUnknown)
+	}
 	primary := w.plan.Primary
-	if !decision.raise.has(w.group.place(primary)) {
-		primary = w.group.storage(decision.raise.lowest())
+	if !raise.has(w.group.place(primary)) {
+		primary = w.group.storage(raise.lowest())
 	}
 	if _, err := w.record(ctx, verdictOn{
-		raise: decision.raise, primary: primary, verify: decision.verify,
+		raise: raise, primary: primary, verify: decision.verify,
 	}); err != nil {
 		return OutcomeUnknown, err
 	}
-	if decision.raise.count() < w.plan.MinimumCopies {
+	if raise.count() < w.plan.MinimumCopies {
 		return OutcomeUnknown, fmt.Errorf("%w: it reached %d of %d copies",
-			ErrOutcomeUnknown, decision.raise.count(), w.plan.MinimumCopies)
+			ErrOutcomeUnknown, raise.count(), w.plan.MinimumCopies)
 	}
 	return OutcomeRecorded, nil
+}
+
+// behind are the participants that were found not to be current.
+func (w *Write) behind() set {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lapsed
 }
 
 // holdTurn takes the turn unless it is held.
@@ -190,7 +202,7 @@ func (w *Write) holdTurn(ctx context.Context) error {
 	w.mu.Lock()
 	held := w.turn != nil
 	w.mu.Unlock()
-	if held {
+	if held || w.plan.Creation {
 		return nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, w.coordinator.config.TurnWait)

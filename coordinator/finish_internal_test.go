@@ -93,8 +93,11 @@ func unvotedCases() map[string]decideCase {
 	return map[string]decideCase{
 		"refused by a hook": {votes: votes{Stopped: true}, ok: "abc", want: OutcomeNone},
 		"client left":       {votes: votes{Aborted: true}, failed: true, want: OutcomeNone},
-		"failed, no votes":  {failed: true, want: OutcomeNone},
-		"never writes":      {ok: "abc", never: true, want: OutcomeNone},
+		"client left after a deletion": {
+			votes: votes{Aborted: true}, ok: "ab", wantRaise: "ab", wantVerify: true,
+		},
+		"failed, no votes": {failed: true, want: OutcomeNone},
+		"never writes":     {ok: "abc", never: true, want: OutcomeNone},
 		"deletion without votes": {
 			ok: "abc", wantRaise: "abc", wantVerify: true,
 		},

@@ -125,6 +125,24 @@ func TestFinishUnvotedBusy(t *testing.T) {
 	})
 }
 
+// TestFinishUnvotedLapsed has a participant that another write left behind meanwhile: it is no copy
+// of this one.
+func TestFinishUnvotedLapsed(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	r.repository(t, path)
+	deletion := r.write(t, coordinator.WriteOptions{})
+	overtaking := r.write(t, coordinator.WriteOptions{})
+	commit(t, overtaking, "a", "b")
+	finish(t, overtaking, success(), coordinator.OutcomeRecorded)
+	outcome, err := deletion.Finish(t.Context(), coordinator.Result{
+		PrimaryOK: true, OK: []transaction.Voter{"a", "c"},
+	})
+	require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown, "only one copy has it")
+	require.Equal(t, coordinator.OutcomeUnknown, outcome)
+	require.Equal(t, []coordinator.Storage{"a"}, r.current(t))
+}
+
 // TestRepairDelays has replicas left behind whose nodes have ended, were lost, or still run.
 func TestRepairDelays(t *testing.T) {
 	t.Parallel()

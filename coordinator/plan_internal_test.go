@@ -1,7 +1,6 @@
 package coordinator
 
 import (
-	"errors"
 	"sync/atomic"
 	"testing"
 
@@ -268,7 +267,7 @@ func TestPlaceBeside(t *testing.T) {
 	require.ErrorIs(t, err, ErrTooFewCopies, "the factor of new repositories does not count")
 	require.Zero(t, chosen)
 	var few *TooFewCopiesError
-	require.True(t, errors.As(err, &few))
+	require.ErrorAs(t, err, &few)
 	require.Equal(t, []Absence{{"a", "is not healthy"}, {"d", "is outdated"}}, few.Missing)
 
 	chosen, err = g.placeBeside(other.route(), letters("abcd"))

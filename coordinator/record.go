@@ -98,12 +98,14 @@ func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) err
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = recordPauseMin, recordPauseMax
 
+	// The last answer of the store says more than that the time is up.
+	var last error
 	_, err := backoff.Retry(bounded, func() (struct{}, error) {
-		err := call(bounded)
-		if err != nil && !errors.Is(err, ErrMetadataUnavailable) {
-			err = backoff.Permanent(err)
+		last = call(bounded)
+		if last != nil && !errors.Is(last, ErrMetadataUnavailable) {
+			return struct{}{}, backoff.Permanent(last)
 		}
-		return struct{}{}, err
+		return struct{}{}, last
 	},
 		backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(c.config.RecordTimeout),
 		backoff.WithNotify(func(err error, _ time.Duration) {
@@ -111,7 +113,10 @@ func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) err
 			c.log.Warn("metadata statement is repeated", zap.Error(err))
 		}),
 	)
-	return err
+	if err == nil {
+		return nil
+	}
+	return last
 }
 
 // recorded takes over what the store has made of the repository.

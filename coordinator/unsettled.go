@@ -35,14 +35,19 @@ func (u *unsettled) remove(write *Write) {
 	u.writes = slices.DeleteFunc(u.writes, func(w *Write) bool { return w == write })
 }
 
-// settle tries once to record what could not be recorded before.
+// settle records what could not be recorded before. It stops at the first write for which there is
+// still no answer, as the store is away for the others too; that one comes last the next time.
 func (c *Coordinator) settle(ctx context.Context) {
 	writes := c.unsettled.list()
 	c.metrics.unsettled.Set(float64(len(writes)))
 	for _, write := range writes {
-		if write.settle(ctx) {
-			c.unsettled.remove(write)
+		settled := write.settle(ctx)
+		c.unsettled.remove(write)
+		if !settled {
+			c.unsettled.add(write)
+			return
 		}
+		write.resume()
 	}
 }
 
@@ -68,7 +73,6 @@ func (w *Write) settle(ctx context.Context) bool {
 	if recorded.RepairDue {
 		w.coordinator.wakeRepair()
 	}
-	w.resume()
 	return true
 }
 

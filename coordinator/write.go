@@ -50,6 +50,8 @@ type Write struct {
 	epoch   Epoch
 	base    Generation
 	turn    *ticket
+	// lapsed are participants that were not current when the turn was taken last.
+	lapsed set
 	// window says that the commit window is open.
 	window bool
 	// last is what a late confirmation refers to.
@@ -232,7 +234,7 @@ func (w *Write) open(ctx context.Context, turn *ticket) (set, error) {
 	if lapsed.minus(fresh.joining) != 0 {
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	}
-	w.turn, w.base = turn, repository.Generation
+	w.turn, w.base, w.lapsed = turn, repository.Generation, lapsed
 	return lapsed, nil
 }
 

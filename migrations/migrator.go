@@ -103,7 +103,7 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 			return nil
 		}
 	}
-	return err
+	return fmt.Errorf("execute: %w", err)
 }
 
 // Status lists all migrations by version, those of a newer release included.
@@ -131,14 +131,14 @@ func (m *Migrator) unknown(ctx context.Context, known []Migration) ([]Migration,
 		"SELECT version_id, max(tstamp) FROM "+versionTable+
 			" WHERE is_applied AND version_id > 0 GROUP BY version_id ORDER BY version_id")
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("read versions: %w", err)
 	}
 	defer rows.Close() //nolint:errcheck // rows.Err tells what matters
 	var unknown []Migration
 	for rows.Next() {
 		migration := Migration{Unknown: true}
 		if err := rows.Scan(&migration.Version, &migration.AppliedAt); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("read version: %w", err)
 		}
 		if !slices.ContainsFunc(known, func(k Migration) bool {
 			return k.Version == migration.Version
@@ -147,7 +147,10 @@ func (m *Migrator) unknown(ctx context.Context, known []Migration) ([]Migration,
 			unknown = append(unknown, migration)
 		}
 	}
-	return unknown, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read versions: %w", err)
+	}
+	return unknown, nil
 }
 
 // Pending lists the known migrations that are not applied, in order.

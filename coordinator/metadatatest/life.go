@@ -13,6 +13,7 @@ import (
 )
 
 func testCreate(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	from := creation("repository.git")
 	require.NoError(t, store.Create(t.Context(), from))
 
@@ -45,6 +46,7 @@ func testCreate(t *testing.T, store coordinator.Store) {
 }
 
 func testCreateTaken(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	from := creation("repository.git")
 	require.NoError(t, store.Create(t.Context(), from))
 	require.ErrorIs(t, store.Create(t.Context(), creation("repository.git")),
@@ -66,6 +68,7 @@ func testCreateTaken(t *testing.T, store coordinator.Store) {
 
 // testCreateUnfilled leaves out a node that is not healthy.
 func testCreateUnfilled(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	from := creation("repository.git")
 	from.Participants = []coordinator.Storage{first, second}
 	require.NoError(t, store.Create(t.Context(), from))
@@ -80,6 +83,7 @@ func testCreateUnfilled(t *testing.T, store coordinator.Store) {
 }
 
 func testCreationExpires(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	dead, renewed, done := creation("dead.git"), creation("renewed.git"), creation("done.git")
 	for _, from := range []*coordinator.Creation{&dead, &renewed, &done} {
 		from.TTL = 0
@@ -99,6 +103,7 @@ func testCreationExpires(t *testing.T, store coordinator.Store) {
 }
 
 func testPaths(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	for _, path := range []string{"b.git", "B.git", "a/c.git", "a-c.git"} {
 		ready(t, store, path)
 	}
@@ -114,6 +119,7 @@ func testPaths(t *testing.T, store coordinator.Store) {
 }
 
 func testDelete(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	deleted, err := store.Delete(t.Context(), repository.ID, long)
 	require.NoError(t, err)
@@ -141,6 +147,7 @@ func testDelete(t *testing.T, store coordinator.Store) {
 }
 
 func testRemovals(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	for i := range 3 {
 		repository := ready(t, store, fmt.Sprintf("%d.git", i))
 		_, err := store.Delete(t.Context(), repository.ID, 0)
@@ -169,6 +176,7 @@ func testRemovals(t *testing.T, store coordinator.Store) {
 
 // testRemovalWaits has a repair that may still be writing to a replica.
 func testRemovalWaits(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	deleted, err := store.Delete(t.Context(), repository.ID, 0)
 	require.NoError(t, err)
@@ -186,6 +194,7 @@ func testRemovalWaits(t *testing.T, store coordinator.Store) {
 
 // testCallerLeft asks everything with a context that has ended.
 func testCallerLeft(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -13,6 +13,7 @@ import (
 )
 
 func testRecord(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	recorded, err := store.Record(t.Context(), write(repository, all()...))
 	require.NoError(t, err)
@@ -26,6 +27,7 @@ func testRecord(t *testing.T, store coordinator.Store) {
 
 // testRecordLeavesBehind replaces the primary and postpones the repair of one that took part.
 func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	outcome := write(ready(t, store, "repository.git"), second)
 	outcome.Primary = second
 	outcome.Delays = map[coordinator.Storage]time.Duration{first: long}
@@ -51,6 +53,7 @@ func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
 }
 
 func testRecordTwice(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	outcome := write(ready(t, store, "repository.git"), first, second)
 	repository := record(t, store, outcome)
 	again, err := store.Record(t.Context(), outcome)
@@ -70,6 +73,7 @@ func testRecordTwice(t *testing.T, store coordinator.Store) {
 }
 
 func testRecordSuperseded(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	for name, change := range map[string]func(*coordinator.WriteOutcome){
 		"epoch":      func(o *coordinator.WriteOutcome) { o.Epoch++ },
@@ -86,6 +90,7 @@ func testRecordSuperseded(t *testing.T, store coordinator.Store) {
 }
 
 func testRecordNeedsPrimary(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	for name, outcome := range map[string]coordinator.WriteOutcome{
 		"nobody":            write(repository),
@@ -108,6 +113,7 @@ func withPrimary(
 }
 
 func testRecordDuringCreation(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	from := creation("repository.git")
 	require.NoError(t, store.Create(t.Context(), from))
 	repository := record(t, store, write(load(t, store, from.ID), first, second))
@@ -121,6 +127,7 @@ func testRecordDuringCreation(t *testing.T, store coordinator.Store) {
 
 // testRecordUnassigned has a replica that is current and not meant to be there.
 func testRecordUnassigned(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	from := creation("repository.git")
 	from.Assigned = []coordinator.Storage{first, second}
 	repository := readyFrom(t, store, from)
@@ -135,6 +142,7 @@ func testRecordUnassigned(t *testing.T, store coordinator.Store) {
 
 // testRecordsConcurrent lets many writers record from the same base.
 func testRecordsConcurrent(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	const writers = 8
 	var won atomic.Int64
@@ -158,6 +166,7 @@ func testRecordsConcurrent(t *testing.T, store coordinator.Store) {
 }
 
 func testConfirm(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	late := coordinator.LateConfirmation{
 		Repository: repository.ID, Epoch: repository.Epoch, Generation: repository.Generation,
@@ -175,6 +184,7 @@ func testConfirm(t *testing.T, store coordinator.Store) {
 }
 
 func testConfirmTooLate(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	for name, meanwhile := range map[string]func(coordinator.Repository){
 		"another write": func(r coordinator.Repository) {
 			record(t, store, write(r, first, second))
@@ -222,6 +232,7 @@ func testConfirmTooLate(t *testing.T, store coordinator.Store) {
 }
 
 func testHasten(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	outcome := write(ready(t, store, "repository.git"), first)
 	outcome.Delays = map[coordinator.Storage]time.Duration{second: long, third: long}
 	repository := record(t, store, outcome)
@@ -241,6 +252,7 @@ func testHasten(t *testing.T, store coordinator.Store) {
 }
 
 func testVerification(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID))
 	require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID))
@@ -252,6 +264,7 @@ func testVerification(t *testing.T, store coordinator.Store) {
 }
 
 func testElect(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	elect := func(epoch coordinator.Epoch, candidate coordinator.Storage) coordinator.Repository {
 		after, err := store.Elect(t.Context(), coordinator.Election{
@@ -276,6 +289,7 @@ func testElect(t *testing.T, store coordinator.Store) {
 }
 
 func testElectConcurrent(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := ready(t, store, "repository.git")
 	var group errgroup.Group
 	for _, candidate := range all() {

@@ -13,6 +13,7 @@ import (
 )
 
 func testClaim(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	require.Empty(t, claimAll(t, store, long, first, second))
 	elsewhere := coordinator.RepairTarget{VirtualStorage: "other", Storage: third, Limit: 10}
@@ -37,6 +38,7 @@ func testClaim(t *testing.T, store coordinator.Store) {
 
 // testClaimOrder has a pool, a repository with one good copy and one with two.
 func testClaimOrder(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	outdated(t, store, "two-copies.git")
 	record(t, store, write(ready(t, store, "one-copy.git"), first))
 	pool := creation("@pools/aa/bb/aabb" + fmt.Sprintf("%060d", 0) + ".git")
@@ -59,6 +61,7 @@ func testClaimOrder(t *testing.T, store coordinator.Store) {
 }
 
 func testClaimsConcurrent(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	const repositories, workers = 20, 4
 	for i := range repositories {
 		outdated(t, store, fmt.Sprintf("%d.git", i))
@@ -107,6 +110,7 @@ func seenCopy(
 }
 
 func testRepair(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	require.NoError(t, store.RenewRepair(t.Context(), claim, long))
 	require.NoError(t, store.FinishRepair(t.Context(), claim, repository.Generation))
@@ -120,6 +124,7 @@ func testRepair(t *testing.T, store coordinator.Store) {
 }
 
 func testRepairNeverLowers(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := record(t, store, write(ready(t, store, "repository.git"), all()...))
 	repository = record(t, store, write(repository, first, second))
 	claims := claimAll(t, store, long, third)
@@ -134,6 +139,7 @@ func testRepairNeverLowers(t *testing.T, store coordinator.Store) {
 }
 
 func testRepairOvertaken(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	record(t, store, write(repository, first, second))
 	require.NoError(t, store.FinishRepair(t.Context(), claim, repository.Generation))
@@ -144,6 +150,7 @@ func testRepairOvertaken(t *testing.T, store coordinator.Store) {
 // testRepairRecordConcurrent lets a record and the end of a repair meet; whichever comes first, a
 // replica that is behind afterwards is due.
 func testRepairRecordConcurrent(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	const rounds = 25
 	for i := range rounds {
 		repository := outdated(t, store, fmt.Sprintf("%d.git", i))
@@ -170,6 +177,7 @@ func testRepairRecordConcurrent(t *testing.T, store coordinator.Store) {
 }
 
 func testRepairLosesClaim(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	expired := claimAll(t, store, 0, third)[0]
 	requireLost(t, store, expired)
@@ -198,6 +206,7 @@ func requireLost(t *testing.T, store coordinator.Store, claim coordinator.Repair
 }
 
 func testRepairDeleted(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	_, err := store.Delete(t.Context(), repository.ID, long)
 	require.NoError(t, err)
@@ -215,6 +224,7 @@ func testRepairDeleted(t *testing.T, store coordinator.Store) {
 }
 
 func testRepairPostponed(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	for failures := range 3 {
 		require.Equal(t, failures, claim.Failures)
@@ -236,6 +246,7 @@ func testRepairPostponed(t *testing.T, store coordinator.Store) {
 }
 
 func testJoining(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	joining := func() bool { return load(t, store, repository.ID).Replicas[2].Joining }
 	require.False(t, joining())
@@ -257,6 +268,7 @@ func testJoining(t *testing.T, store coordinator.Store) {
 }
 
 func testEmptying(t *testing.T, store coordinator.Store) {
+	t.Helper()
 	repository, claim := claimed(t, store)
 	require.NoError(t, store.EmptyReplica(t.Context(), claim))
 	require.Equal(t, []coordinator.Generation{1, 1, coordinator.Absent},

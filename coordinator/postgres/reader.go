@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -71,7 +72,7 @@ func scanRepository(row pgx.CollectableRow) (repositoryRow, error) {
 		&r.Generation, &r.Primary, &r.Epoch,
 		&storage, &generation, &assigned, &joining, &scanned.replica.Repairing)
 	if err != nil {
-		return repositoryRow{}, err
+		return repositoryRow{}, fmt.Errorf("scan repository: %w", err)
 	}
 	if r.State, err = coordinator.ParseState(state); err != nil {
 		return repositoryRow{}, err

@@ -57,7 +57,10 @@ func scanRecorded(row pgx.CollectableRow) (recordedRow, error) {
 	var r recordedRow
 	err := row.Scan(&r.Generation, &r.Epoch, &r.done, &r.repeated, &r.unmoved,
 		&r.Shrunk, &r.RepairDue)
-	return r, err
+	if err != nil {
+		return recordedRow{}, fmt.Errorf("scan record: %w", err)
+	}
+	return r, nil
 }
 
 // split turns a table of delays into two columns.

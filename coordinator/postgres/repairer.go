@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"time"
 
@@ -31,8 +32,11 @@ func (s *Store) ClaimRepairs(
 		var overdue int64
 		err := row.Scan(&claim.Repository, &claim.Key.VirtualStorage, &claim.Key.RelativePath,
 			&claim.Storage, &claim.Failures, &overdue)
+		if err != nil {
+			return coordinator.RepairClaim{}, fmt.Errorf("scan claim: %w", err)
+		}
 		claim.Overdue = time.Duration(overdue) * time.Millisecond
-		return claim, err
+		return claim, nil
 	})
 }
 

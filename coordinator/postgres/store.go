@@ -98,9 +98,13 @@ func collectRows[T any](
 ) ([]T, error) {
 	rows, err := s.pool.Query(ctx, statement, parameters)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("send statement: %w", err)
 	}
-	return pgx.CollectRows(rows, collect)
+	collected, err := pgx.CollectRows(rows, collect)
+	if err != nil {
+		return nil, fmt.Errorf("run statement: %w", err)
+	}
+	return collected, nil
 }
 
 // queryOne returns the only row of a statement, or [pgx.ErrNoRows].

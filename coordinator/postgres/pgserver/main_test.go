@@ -27,9 +27,9 @@ func TestMain(m *testing.M) {
 func own() {
 	server, err := pgserver.Start(context.Background(), pgserver.Config{})
 	if err != nil {
-		fmt.Println("error:", err)
-		os.Exit(1)
+		_, _ = fmt.Fprintln(os.Stdout, "error:", err)
+		panic(err)
 	}
-	fmt.Println(server.Host())
+	_, _ = fmt.Fprintln(os.Stdout, server.Host())
 	_, _ = io.Copy(io.Discard, bufio.NewReader(os.Stdin))
 }

@@ -184,7 +184,7 @@ func (s *Server) await(ctx context.Context) error {
 	for {
 		connection, err := pgx.Connect(ctx, s.DSN("postgres"))
 		if err == nil {
-			return connection.Close(ctx)
+			return disconnect(ctx, connection)
 		}
 		select {
 		case <-pause.C:
@@ -202,6 +202,13 @@ func (s *Server) tail() string {
 		return err.Error()
 	}
 	return string(content[max(0, len(content)-logTail):])
+}
+
+func disconnect(ctx context.Context, connection *pgx.Conn) error {
+	if err := connection.Close(ctx); err != nil {
+		return fmt.Errorf("disconnect: %w", err)
+	}
+	return nil
 }
 
 // Host is the directory of the socket, to be used as the host of a connection.
@@ -238,7 +245,10 @@ func (s *Server) execute(ctx context.Context, statement string) error {
 		return fmt.Errorf("connect: %w", err)
 	}
 	_, err = connection.Exec(ctx, statement)
-	return errors.Join(err, connection.Close(ctx))
+	if err != nil {
+		err = fmt.Errorf("execute: %w", err)
+	}
+	return errors.Join(err, disconnect(ctx, connection))
 }
 
 func identifier(name string) string { return pgx.Identifier{name}.Sanitize() }

@@ -87,7 +87,7 @@ func TestServerPathTooLong(t *testing.T) {
 // TestServerEndsWithOwner kills the process that started a server.
 func TestServerEndsWithOwner(t *testing.T) {
 	t.Parallel()
-	owner := exec.Command(os.Args[0])
+	owner := exec.CommandContext(t.Context(), os.Args[0])
 	owner.Env = append(os.Environ(), ownerVariable+"=1")
 	stdin, err := owner.StdinPipe()
 	require.NoError(t, err)
