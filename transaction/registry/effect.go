@@ -42,7 +42,6 @@ func (l *Live) apply(r transaction.Ready) bool {
 	}
 	l.await(r.Awaited)
 	if r.Record != nil {
-		l.stopGrace()
 		l.work(func() { l.record(*r.Record) })
 	}
 	for _, late := range r.Late {

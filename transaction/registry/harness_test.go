@@ -35,6 +35,8 @@ type writer struct {
 	take    func(context.Context) ([]transaction.Voter, error)
 	record  func(context.Context, transaction.Record) error
 	confirm func(context.Context, uint64, transaction.Voter) (bool, error)
+	// committing is called in addition to what is noted.
+	committing func()
 
 	mu        sync.Mutex
 	contended bool
@@ -75,7 +77,13 @@ func (w *writer) Contended() bool {
 }
 
 func (w *writer) ReleaseTurn(context.Context) { w.note("release") }
-func (w *writer) Committing()                 { w.note("committing") }
+
+func (w *writer) Committing() {
+	w.note("committing")
+	if w.committing != nil {
+		w.committing()
+	}
+}
 
 func (w *writer) Record(ctx context.Context, r transaction.Record) error {
 	w.note("record")

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -39,6 +40,16 @@ func TestIDIsNotGivenTwice(t *testing.T) {
 	r.remove(65)
 	_, err = r.find(65)
 	require.ErrorIs(t, err, ErrNotFound)
+}
+
+// TestOneSlowWriteChangesLittle checks that a lag is cut before it is weighed.
+func TestOneSlowWriteChangesLittle(t *testing.T) {
+	t.Parallel()
+	l := newLags(Config{}.WithDefaults())
+	l.observe("a", time.Hour)
+	require.Equal(t, 300*time.Millisecond, l.grace(&transaction.Grace{
+		Write: 1, Voters: []transaction.Voter{"a"},
+	}))
 }
 
 func TestLagsAreBounded(t *testing.T) {

@@ -27,6 +27,24 @@ func TestOverdueSecondaryIsEjected(t *testing.T) {
 	})
 }
 
+// TestEachVoterHasItsOwnTime checks that the one timer for all voters is set anew for the next.
+func TestEachVoterHasItsOwnTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := begin(t)
+		begin := time.Now()
+		b.vote("gitaly-1", syncing, "x")
+		pass(10 * time.Second)
+		b.vote("gitaly-2", syncing, "x")
+		b.vote("gitaly-1", syncing, "x")
+		require.Equal(t, transaction.Voter("gitaly-3"), <-b.live.Overdue())
+		require.Equal(t, 30*time.Second, time.Since(begin))
+		require.Equal(t, transaction.Voter("gitaly-2"), <-b.live.Overdue())
+		require.Equal(t, 40*time.Second, time.Since(begin))
+		b.finish()
+	})
+}
+
 func TestVoterThatMovesIsNotEjected(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -112,6 +130,29 @@ func TestGraceFollowsTheNodes(t *testing.T) {
 	})
 }
 
+// TestLagIsMeasuredWithinAWrite checks that the grace of one write is not the measure of the next.
+func TestLagIsMeasuredWithinAWrite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newRegistry(t, registry.Config{})
+		for range 60 {
+			b.live = b.another()
+			for _, word := range []string{"first", "second"} {
+				b.require(commit, b.all(prepared, word)...)
+				b.require(commit, b.all(committed, word)...)
+				pass(time.Second)
+			}
+			b.finish()
+		}
+		b.live = b.another()
+		b.all(prepared, "refs")
+		votes := b.all(committed, "refs", "gitaly-1", "gitaly-2")
+		<-votes[0].done
+		require.Equal(t, 50*time.Millisecond, votes[0].took)
+		b.finish()
+	})
+}
+
 func TestGraceForThePrimaryIsTheGreatest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -136,6 +177,21 @@ func TestCancelledVoteClosesItsVoter(t *testing.T) {
 		require.ErrorContains(t, lost.err, "context deadline exceeded")
 		b.require(abort, b.vote("gitaly-2", prepared, "refs"))
 		b.require(commit, b.all(prepared, "refs", "gitaly-1", "gitaly-3")...)
+		b.finish()
+	})
+}
+
+// TestDecisionBeatsTheEndOfTheCall forces the order: the call ends while its vote is being decided.
+func TestDecisionBeatsTheEndOfTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := begin(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		b.writer.committing = cancel // called while the decision is under way
+		vote := b.voteCtx(ctx, request(b.live, "gitaly-1", prepared, "refs"))
+		b.require(commit, b.vote("gitaly-2", prepared, "refs"), vote)
+		require.Equal(t, transaction.Uncertain, b.live.Summary().Voters[0].Evidence)
+		require.True(t, b.live.Summary().Voters[0].Running)
 		b.finish()
 	})
 }

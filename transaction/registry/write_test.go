@@ -86,6 +86,29 @@ func TestRecordOutlivesTheVotes(t *testing.T) {
 	})
 }
 
+func TestRecordOutlivesTheCall(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := newRegistry(t, registry.Config{})
+		var seen []error
+		b.writer.record = func(ctx context.Context, _ transaction.Record) error {
+			seen = append(seen, ctx.Err())
+			return nil
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		live, err := b.registry.Begin(ctx, registry.Options{
+			Voting: transaction.Config{Primary: "gitaly-1", MinimumCopies: 1}, Writer: b.writer,
+		})
+		require.NoError(t, err)
+		b.live = live
+		cancel()
+		b.require(commit, b.vote("gitaly-1", prepared, "refs"))
+		b.require(commit, b.vote("gitaly-1", committed, "refs"))
+		b.finish()
+		require.Equal(t, []error{nil}, seen)
+	})
+}
+
 func TestRecordIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
