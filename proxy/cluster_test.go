@@ -42,7 +42,7 @@ const patience = 10 * time.Second
 // cluster is everything between a client and three nodes, on real connections. The metadata are
 // in memory.
 type cluster struct {
-	t           *testing.T
+	t           testing.TB
 	log         *zap.Logger
 	store       *memory.Store
 	coordinator *coordinator.Coordinator
@@ -71,21 +71,23 @@ type settings struct {
 	relay    relay.Config
 	registry registry.Config
 	native   func(grpc.ServiceRegistrar) error
+	log      *zap.Logger
 }
 
-func newCluster(t *testing.T, change ...func(*settings)) *cluster {
+func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 	t.Helper()
 	s := settings{
 		relay: relay.DefaultConfig(),
 		// A busy machine must not make nodes look slow.
 		registry: registry.Config{GraceMin: patience, GraceMax: patience},
 		native:   func(grpc.ServiceRegistrar) error { return nil },
+		log:      zaptest.NewLogger(t),
 	}
 	for _, apply := range change {
 		apply(&s)
 	}
 	c := &cluster{
-		t: t, log: zaptest.NewLogger(t), store: memory.New(), metrics: prometheus.NewRegistry(),
+		t: t, log: s.log, store: memory.New(), metrics: prometheus.NewRegistry(),
 	}
 	var storages []coordinator.Storage
 	var nodes []backend.Node

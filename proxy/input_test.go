@@ -46,7 +46,7 @@ func write(storage, path string) proto.Message {
 func TestBadRepository(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.refuses(map[string]badInput{
+	c.refuses(t, map[string]badInput{
 		"no message": {
 			refExists, &gitalypb.RefExistsRequest{}, codes.InvalidArgument, "repository not set",
 		},
@@ -105,7 +105,7 @@ func TestBadRepository(t *testing.T) {
 func TestBadAddress(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	c.refuses(map[string]badInput{
+	c.refuses(t, map[string]badInput{
 		"repository that exists": {
 			"/gitaly.RepositoryService/CreateRepository",
 			&gitalypb.CreateRepositoryRequest{Repository: target()},
@@ -141,10 +141,10 @@ func TestBadAddress(t *testing.T) {
 }
 
 // refuses asserts that requests are refused as they should.
-func (c *cluster) refuses(tests map[string]badInput) {
-	c.t.Helper()
+func (c *cluster) refuses(t *testing.T, tests map[string]badInput) {
+	t.Helper()
 	for name, tc := range tests {
-		c.t.Run(name, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			err := request(tc.method, tc.message)(t.Context(), c.client)
 			require.Equal(t, tc.code, status.Code(err), "%v", err)

@@ -36,7 +36,7 @@ type visit struct {
 
 // node is the server side of a node: real connections and votes, and scripts for methods.
 type node struct {
-	t       *testing.T
+	t       testing.TB
 	storage string
 	address string
 	peers   *backchannel.Peers
@@ -50,7 +50,7 @@ type node struct {
 }
 
 // newNode serves a node until the test ends.
-func newNode(t *testing.T, storage string) *node {
+func newNode(t testing.TB, storage string) *node {
 	t.Helper()
 	var config net.ListenConfig
 	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -70,6 +70,7 @@ func (r *run) open(ctx context.Context, carried relay.Call) error {
 		return err //nolint:wrapcheck // says that the transaction did not begin
 	}
 	r.live = live
+	r.call.visit.add(zap.Uint64("transaction_id", live.ID()))
 	to, err := r.destinations(plan)
 	if err != nil {
 		carried.Free()
@@ -118,6 +119,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	answer := r.fan.Carry()
 	votes := r.settle(answer)
 	outcome, finished := r.write.Finish(ctx, r.result(answer, votes))
+	r.call.visit.add(zap.Stringer("outcome", outcome))
 	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
 	if err == nil {
 		err = r.fan.Deliver()

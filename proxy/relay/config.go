@@ -31,7 +31,7 @@ type Config struct {
 }
 
 // DefaultConfig returns: 4 MiB for a destination and 256 MiB in all, 2 s of patience and
-// 8 MiB a second of pace, 10 s and 30 s to drain, 6 min with locks, 1024 calls draining.
+// 8 MiB a second of pace, 10 s and 30 s to drain, 6 min with locks, 8192 calls draining.
 func DefaultConfig() Config {
 	return Config{
 		// As much as the largest message, so that receiving one overlaps with sending another,
@@ -50,8 +50,10 @@ func DefaultConfig() Config {
 		Drain:        30 * time.Second,
 		// A node gives up a vote after 5 minutes and then removes its locks itself.
 		DrainLocked: 6 * time.Minute,
-		// With a node that hangs and is noticed after 2 s, this allows 500 writes a second.
-		Draining: 1024,
+		// A node whose disk hangs while it answers health checks keeps one call for each
+		// repository that is written to. This allows 20 of them a second, for as long as a call
+		// with locks may take, at some 30 KiB each.
+		Draining: 8192,
 	}
 }
 

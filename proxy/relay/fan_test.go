@@ -242,6 +242,35 @@ func TestFanSecondariesFail(t *testing.T) {
 	}
 }
 
+func TestFanSecondaryIsCutOffInTheUpload(t *testing.T) {
+	t.Parallel()
+	var primary, healthy recorder
+	r := newRig(t, relay.DefaultConfig(), primary.read, nil, healthy.read)
+	seven := make(chan struct{})
+	dying := serve(t, func(stream grpc.ServerStream) error {
+		for range 7 {
+			if _, err := receive(stream); err != nil {
+				return err
+			}
+		}
+		close(seven)
+		<-stream.Context().Done()
+		return nil
+	})
+	r.nodes[1] = dialFunc(t, cutOn(dying.DialContext, seven), relay.DialOptions()...)
+	v := newVotes()
+	r.writing(shape{client: true}, v)
+	messages := payloads(800, 64<<10)
+	stream := r.call(t.Context(), messages...)
+	require.NoError(t, stream.CloseSend())
+	_, err := receiveAll(stream)
+	require.NoError(t, err)
+	require.NoError(t, r.relay.Close(t.Context()))
+	requireSame(t, messages, primary.all())
+	requireSame(t, messages, healthy.all())
+	require.Contains(t, v.log(), "lost node-1", "nobody saw how its call ended")
+}
+
 func TestFanHoldsASingleAnswerBack(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
