@@ -146,7 +146,7 @@ func TestLagIsMeasuredWithinAWrite(t *testing.T) {
 		}
 		b.live = b.another()
 		b.all(prepared, "refs")
-		votes := b.all(committed, "refs", "gitaly-1", "gitaly-2")
+		votes := b.all(committed, "refs", "gitaly-1", "gitaly-3")
 		<-votes[0].done
 		require.Equal(t, 50*time.Millisecond, votes[0].took)
 		b.finish()
