@@ -9,7 +9,7 @@ import (
 
 // plays is how many random plays a run of the tests makes unless -rapid.checks says otherwise: a
 // second's worth, since the rarest of the known mistakes showed up once in some thousand plays.
-const plays = "3000"
+const plays = "2000"
 
 func TestMain(m *testing.M) {
 	flag.Parse()
