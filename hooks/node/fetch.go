@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
-
-	"golang.org/x/sync/errgroup"
+	"syscall"
 
 	"praefect/hooks/node/git"
 	"praefect/proxy/gitalypb"
@@ -20,101 +20,83 @@ import (
 // fetch brings objects, and all that they need, from a source into a repository. It changes no
 // reference, so it can be ended at any time. Git asks for what is missing only.
 func (n *Node) fetch(ctx context.Context, dir string, from *source, objects []string) error {
-	wires, err := newWires()
+	ours, theirs, err := socketPair()
 	if err != nil {
 		return err
 	}
-	defer wires.close()
+	defer ours.Close() //nolint:errcheck // Everything was said, or nobody listens.
 
-	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		defer wires.closeTheirs() // so that the other end notices
-		err := n.git.Run(ctx, git.Command{
-			Repository: dir,
-			Config: []string{
-				"protocol.version=2", "protocol.fd.allow=always",
-				// What the source has, good or bad, the copy shall have.
-				"transfer.fsckObjects=false", "fetch.fsckObjects=false",
-			},
-			Args: []string{
-				"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--stdin", wires.url(),
-			},
-			Stdin: strings.NewReader(strings.Join(objects, "\n") + "\n"),
-			Files: wires.theirs(),
-		})
-		if err != nil {
-			return fmt.Errorf("fetch objects: %w", err)
-		}
-
-		return nil
-	})
-	group.Go(func() error {
-		defer wires.toGit.Close() //nolint:errcheck // Git reads the end, or is gone.
-
-		return from.upload(ctx, wires.fromGit, wires.toGit)
+	var uploading sync.WaitGroup
+	var uploaded error
+	uploading.Go(func() {
+		defer ours.CloseWrite() //nolint:errcheck // as above, in case nobody else has
+		uploaded = from.upload(ctx, ours)
 	})
 
-	return group.Wait() //nolint:wrapcheck // wrapped above
-}
-
-// wires are two pipes by which Git speaks with the source, instead of a connection of its own.
-type wires struct {
-	fromGit, gitWrites *os.File
-	gitReads, toGit    *os.File
-	once               sync.Once
-}
-
-func newWires() (*wires, error) {
-	fromGit, gitWrites, err := os.Pipe()
+	err = n.git.Run(ctx, git.Command{
+		Repository: dir,
+		Config: []string{
+			"protocol.version=2", "protocol.fd.allow=always",
+			// What the source has, good or bad, the copy shall have.
+			"transfer.fsckObjects=false", "fetch.fsckObjects=false",
+		},
+		Args: []string{
+			"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--stdin", openedURL,
+		},
+		Stdin: strings.NewReader(strings.Join(objects, "\n") + "\n"),
+		Files: []*os.File{theirs},
+	})
+	err = errors.Join(err, theirs.Close()) // The source notices.
+	uploading.Wait()
 	if err != nil {
-		return nil, fmt.Errorf("open pipe: %w", err)
+		// Where the source failed, Git only knows that it heard nothing more.
+		return fmt.Errorf("fetch objects: %w", errors.Join(uploaded, err))
 	}
-	gitReads, toGit, err := os.Pipe()
+
+	return nil
+}
+
+// openedURL makes Git speak over the first file that it is given besides the usual three.
+const openedURL = "fd::3"
+
+// socketPair returns two ends of a connection: one for us, one for a process. Two pipes would not
+// do: Git itself keeps the writing end of its pipe open, so that its end would never be seen.
+func socketPair() (*net.UnixConn, *os.File, error) {
+	syscall.ForkLock.RLock() // No process may start before the descriptors are marked.
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(pair[0])
+		syscall.CloseOnExec(pair[1])
+	}
+	syscall.ForkLock.RUnlock()
 	if err != nil {
-		return nil, errors.Join(
-			fmt.Errorf("open pipe: %w", err), fromGit.Close(), gitWrites.Close())
+		return nil, nil, fmt.Errorf("open pair of sockets: %w", err)
+	}
+	mine, theirs := os.NewFile(uintptr(pair[0]), "ours"), os.NewFile(uintptr(pair[1]), "theirs")
+	conn, err := net.FileConn(mine)
+	if err = errors.Join(err, mine.Close()); err != nil { // conn has a copy
+		return nil, nil, errors.Join(fmt.Errorf("use socket: %w", err), theirs.Close())
+	}
+	ours, ok := conn.(*net.UnixConn)
+	if !ok {
+		return nil, nil, errors.Join(
+			fmt.Errorf("use socket: %w", errors.ErrUnsupported), conn.Close(), theirs.Close())
 	}
 
-	return &wires{fromGit: fromGit, gitWrites: gitWrites, gitReads: gitReads, toGit: toGit}, nil
-}
-
-// firstFile is the descriptor of the first file that a process gets besides the usual three.
-const firstFile = 3
-
-// url is what Git takes for a connection that is open already: where it reads, where it writes.
-func (w *wires) url() string {
-	return "fd::" + strconv.Itoa(firstFile) + "," + strconv.Itoa(firstFile+1)
-}
-
-// theirs are Git's ends.
-func (w *wires) theirs() []*os.File { return []*os.File{w.gitReads, w.gitWrites} }
-
-func (w *wires) closeTheirs() {
-	w.once.Do(func() {
-		for _, file := range w.theirs() {
-			_ = file.Close() // a pipe loses nothing
-		}
-	})
-}
-
-func (w *wires) close() {
-	w.closeTheirs()
-	for _, file := range []*os.File{w.fromGit, w.toGit} {
-		_ = file.Close() // as above
-	}
+	return ours, theirs, nil
 }
 
 // upload lets the source serve one fetch.
-func (s *source) upload(ctx context.Context, input io.Reader, output io.WriteCloser) error {
+func (s *source) upload(ctx context.Context, client *net.UnixConn) error {
 	waiter := s.sidechannels.Register(func(conn *sidechannel.ClientConn) error {
 		var sending sync.WaitGroup
 		sending.Go(func() {
 			// When it fails, so does reading below.
-			_, _ = io.Copy(conn, input)
+			_, _ = io.Copy(conn, client)
 			_ = conn.CloseWrite()
 		})
-		err := splitBands(conn, output)
-		_ = output.Close() // Git ends now, and with it what is copied from it.
+		err := splitBands(conn, client)
+		_ = client.CloseWrite() // Git ends now, and with it what is copied from it.
 		sending.Wait()
 
 		return err

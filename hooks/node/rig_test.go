@@ -76,7 +76,9 @@ type rig struct {
 	conn  *grpc.ClientConn
 	side  *sidechannel.Registry
 	votes *coordinator
-	stop  func()
+
+	disconnect func() // ends the connection
+	stop       func() // ends the node, then the connection
 }
 
 // start starts a node on an empty disk.
@@ -113,10 +115,11 @@ func (r *rig) run(t *testing.T) {
 	go func() { ended <- n.Run(ctx, listener) }()
 
 	disconnect := r.connect(t, log)
+	r.disconnect = disconnect
 	r.stop = sync.OnceFunc(func() {
-		disconnect()
 		cancel()
 		require.NoError(t, <-ended)
+		disconnect()
 	})
 	t.Cleanup(r.stop)
 }
@@ -146,6 +149,13 @@ func (r *rig) connect(t *testing.T, log *zap.Logger) func() {
 		require.NoError(t, conn.Close())
 		require.NoError(t, client.Close())
 	})
+}
+
+// plainWithToken returns a connection without multiplexing on which calls may be made.
+func (r *rig) plainWithToken(t *testing.T) *grpc.ClientConn {
+	t.Helper()
+
+	return r.plain(t, grpc.WithPerRPCCredentials(auth.Credentials(token, nil)))
 }
 
 // plain returns a connection without multiplexing.

@@ -81,6 +81,10 @@ func Open(root string, cfg Config) (*Disk, Recovered, error) {
 
 // Close lets other processes use the storage.
 func (d *Disk) Close() error {
+	// Closing would not do: a process that is just being started has the file too, for a moment.
+	if err := unlock(d.lock); err != nil {
+		return errors.Join(err, d.lock.Close())
+	}
 	if err := d.lock.Close(); err != nil {
 		return fmt.Errorf("close lock of storage: %w", err)
 	}

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// lockExclusively locks a file until it is closed, or the process ends however it does.
+// lockExclusively locks a file until it is unlocked, or the process ends however it does.
 func lockExclusively(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
@@ -24,4 +24,12 @@ func lockExclusively(path string) (*os.File, error) {
 	}
 
 	return file, nil
+}
+
+func unlock(file *os.File) error {
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_UN); err != nil {
+		return fmt.Errorf("unlock storage: %w", err)
+	}
+
+	return nil
 }
