@@ -40,7 +40,7 @@ func TestKill(t *testing.T) {
 func testKill(t *testing.T, who victim, at point) {
 	t.Helper()
 
-	r := startRig(t, withSwitchboards)
+	r := startRig(t, withSwitchboards, withGatewayLog)
 	repo := r.createRepository(t)
 	user := newCheckout(t, repo.remote())
 	user.commit(t, "file", "base")
@@ -62,6 +62,7 @@ func testKill(t *testing.T, who victim, at point) {
 
 	if who == theClient {
 		pushing.kill(t)
+		r.waitGone(t)
 		release()
 	} else {
 		require.NoError(t, node.Kill())

@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"google.golang.org/grpc"
 
 	"praefect/proxy/gitalypb"
@@ -31,6 +34,8 @@ type rig struct {
 	context context.Context //nolint:containedctx // A rig lives as long as its test.
 	conn    *grpc.ClientConn
 	boards  map[string]*switchboard
+	// gatewayLog has what the gateway logged, if withGatewayLog was asked for.
+	gatewayLog *observer.ObservedLogs
 }
 
 // repository is a repository of a rig under both of its names.
@@ -60,6 +65,24 @@ func withPatience(_ *testing.T, _ *rig, config *cluster.Config) {
 	config.Extra = "[transactions]\ngrace_min = \"5s\"\ngrace_max = \"5s\"\n"
 }
 
+// withGatewayLog keeps what the gateway logs, for waitGone.
+func withGatewayLog(_ *testing.T, r *rig, config *cluster.Config) {
+	core, logs := observer.New(zap.InfoLevel)
+	r.gatewayLog, config.Log = logs, zap.New(core)
+}
+
+// waitGone waits until the gateway has given up a request whose client is gone, and so has told the
+// proxy.
+func (r *rig) waitGone(t *testing.T) {
+	t.Helper()
+
+	const clientClosedRequest = 499
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		gone := r.gatewayLog.FilterField(zap.Int("status", clientClosedRequest))
+		assert.NotZero(c, gone.Len())
+	}, promised, tick)
+}
+
 // startRig starts three nodes, a proxy and a gateway on a database of their own, and ends them with
 // the test. The logs are shown when it fails.
 func startRig(t *testing.T, options ...configure) *rig {
@@ -78,6 +101,7 @@ func startRig(t *testing.T, options ...configure) *rig {
 	require.NoError(t, err)
 	r.Cluster = started
 	t.Cleanup(func() {
+		r.checkHealth(t)
 		if t.Failed() {
 			r.showLogs(t)
 		}
@@ -90,6 +114,28 @@ func startRig(t *testing.T, options ...configure) *rig {
 	t.Cleanup(func() { require.NoError(t, r.conn.Close()) })
 
 	return r
+}
+
+// checkHealth looks for what must never be found after whatever a test did: a panic, or a
+// transaction that does not end.
+func (r *rig) checkHealth(t *testing.T) {
+	t.Helper()
+
+	files, err := filepath.Glob(filepath.Join(r.Dir(), "log", "*"))
+	require.NoError(t, err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		require.NoError(t, err)
+		assert.NotContains(t, string(content), "panic", filepath.Base(file))
+		assert.NotContains(t, string(content), "DATA RACE", filepath.Base(file))
+	}
+	if r.Proxy().Process().Running() {
+		assert.EventuallyWithT(t, func(c *assert.CollectT) {
+			for _, name := range []string{"transactions_live", "unsettled_writes", "draining_calls"} {
+				assert.Zero(c, r.metric(c, "gitaly_praefect_"+name), name)
+			}
+		}, promised, tick)
+	}
 }
 
 // showLogs prints the ends of all logs.

@@ -146,7 +146,8 @@ func (r *rig) goroutines(t require.TestingT) float64 {
 
 // metric reads a metric of the proxy, the sum if it has labels; 0 when there is none.
 func (r *rig) metric(t require.TestingT, name string) float64 {
-	request, err := http.NewRequestWithContext(r.context, http.MethodGet, r.Proxy().Metrics, nil)
+	request, err := http.NewRequestWithContext(
+		context.WithoutCancel(r.context), http.MethodGet, r.Proxy().Metrics, nil)
 	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(t, err)
