@@ -153,10 +153,10 @@ func TestNoRights(t *testing.T) {
 	db, err := config.OpenDB()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, db.Close()) }()
-	_, err = db.ExecContext(t.Context(), "CREATE ROLE reader LOGIN")
+	// Roles belong to the server, which other tests share.
+	config.User = "reader_of_" + config.DBName
+	_, err = db.ExecContext(t.Context(), "CREATE ROLE "+config.User+" LOGIN")
 	require.NoError(t, err)
-
-	config.User = "reader"
 	reader, err := config.OpenDB()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, reader.Close()) }()
