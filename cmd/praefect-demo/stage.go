@@ -39,7 +39,8 @@ func onStage(ctx context.Context, n *narrator, act func(*stage) error) (err erro
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, started.Close()) }()
+	// The cluster has to be ended above all when the context has ended.
+	defer func() { err = errors.Join(err, started.Close()) }() //nolint:contextcheck // as above
 
 	s := &stage{
 		Cluster: started,

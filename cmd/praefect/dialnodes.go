@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/urfave/cli/v3"
-	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	experimental "google.golang.org/grpc/experimental/credentials"
@@ -57,19 +56,13 @@ func dialNodes(ctx context.Context, cmd *cli.Command, config *configfile.Loaded)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	var group errgroup.Group
+	var group sync.WaitGroup
 	probes := probesOf(config.VirtualStorages, cmd.Root().Writer)
 	failed := make([]bool, len(probes))
 	for i, p := range probes {
-		group.Go(func() error {
-			failed[i] = !p.run(ctx)
-
-			return nil
-		})
+		group.Go(func() { failed[i] = !p.run(ctx) })
 	}
-	if err := group.Wait(); err != nil {
-		return err
-	}
+	group.Wait()
 
 	var unhealthy []string
 	for i, p := range probes {
@@ -135,9 +128,14 @@ func (p *probe) dial() (*grpc.ClientConn, error) {
 		transport = experimental.NewTLSWithALPNDisabled(&tls.Config{MinVersion: tls.VersionTLS12})
 	}
 
-	return grpc.NewClient(address.Target,
+	conn, err := grpc.NewClient(address.Target,
 		grpc.WithTransportCredentials(transport),
 		grpc.WithPerRPCCredentials(auth.Credentials(p.token, nil)))
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", err)
+	}
+
+	return conn, nil
 }
 
 func (p *probe) checkHealth(ctx context.Context, conn *grpc.ClientConn) bool {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"regexp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -28,7 +27,7 @@ func (u usage) check(t *testing.T) {
 	if u.stdout == "" {
 		require.Empty(t, stdout.String())
 	}
-	require.Regexp(t, regexp.MustCompile("^"+u.stderr+"$"), stderr.String())
+	require.Regexp(t, "^"+u.stderr+"$", stderr.String())
 }
 
 // TestCommands pins what scripts and supervisors see of command lines that name no known command,

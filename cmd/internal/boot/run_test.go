@@ -38,11 +38,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func configure(t *testing.T, database postgres.Config) *configfile.File {
 	t.Helper()
 
-	// Sockets need short paths, and t.TempDir contains the name of the test.
-	dir, err := os.MkdirTemp("", "boot")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-
+	dir := t.TempDir()
 	path := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.WriteFile(path, []byte(`
 listen_addr = "127.0.0.1:0"

@@ -47,10 +47,10 @@ func (e *textEncoder) EncodeEntry(
 	}
 
 	line := e.pool.Get()
-	fmt.Fprintf(line, "time=%q level=%s msg=%s",
-		entry.Time.UTC().Format(timeText), levelName(entry.Level), quote(entry.Message))
+	line.AppendString("time=" + strconv.Quote(entry.Time.UTC().Format(timeText)))
+	line.AppendString(" level=" + levelName(entry.Level) + " msg=" + quote(entry.Message))
 	for _, key := range slices.Sorted(maps.Keys(all.Fields)) {
-		fmt.Fprintf(line, " %s=%s", key, quote(fmt.Sprint(all.Fields[key])))
+		line.AppendString(" " + key + "=" + quote(fmt.Sprint(all.Fields[key])))
 	}
 	line.AppendByte('\n')
 
