@@ -62,7 +62,9 @@ func TestGoldenHashes(t *testing.T) {
 			hooks.DeletedReferences([]string{"refs/heads/a", "refs/tags/b"}),
 			hooks.SumText("refs/heads/a\nrefs/tags/b\n").String(),
 		},
-		"removing":    {hooks.Removing("@a/1"), hooks.SumText("acquiring distributed lock @a/1").String()},
+		"removing": {
+			hooks.Removing("@a/1"), hooks.SumText("acquiring distributed lock @a/1").String(),
+		},
 		"pre-remove":  {hooks.PreRemove("@a/1"), hooks.SumText("pre-remove @a/1").String()},
 		"post-remove": {hooks.PostRemove("@a/1"), hooks.SumText("post-remove @a/1").String()},
 		"creation": {

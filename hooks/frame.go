@@ -24,8 +24,8 @@ func writeFrame(w io.Writer, message any) error {
 		return fmt.Errorf("%w: %d bytes", ErrFrameTooLarge, len(body))
 	}
 
-	frame := binary.BigEndian.AppendUint32(make([]byte, 0, frameHeader+len(body)), uint32(len(body)))
-	if _, err := w.Write(append(frame, body...)); err != nil {
+	header := binary.BigEndian.AppendUint32(nil, uint32(len(body)))
+	if _, err := w.Write(append(header, body...)); err != nil {
 		return fmt.Errorf("write message: %w", err)
 	}
 

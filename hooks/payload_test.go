@@ -61,7 +61,9 @@ func TestPayloadPassesThroughTheEnvironment(t *testing.T) {
 		Storage:      "gitaly-2",
 		RelativePath: "@cluster/repositories/6b/86/1",
 		Path:         "/disk/@cluster/repositories/6b/86/1",
-		Pusher:       hooks.Pusher{ID: "user-1", Name: "x\ny", Repository: "project-1", Protocol: "http"},
+		Pusher: hooks.Pusher{
+			ID: "user-1", Name: "x\ny", Repository: "project-1", Protocol: "http",
+		},
 	}
 
 	entry, err := payload.Environ()

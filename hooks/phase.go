@@ -12,7 +12,7 @@ const (
 	Prepared Phase = 1
 	// Committed is voted when the change is on disk and the locks are released.
 	Committed Phase = 2
-	// Synchronized is voted where nodes wait for each other, for instance for a hook of the primary.
+	// Synchronized is voted where nodes wait for each other, for example for the primary's hook.
 	Synchronized Phase = 3
 	// Preparing is voted before anything is locked.
 	Preparing Phase = 4

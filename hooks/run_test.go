@@ -131,6 +131,9 @@ func TestReferenceTransactionVotes(t *testing.T) {
 	line := hooks.UpdateLine(zero, ones, "refs/heads/main")
 	const lineHash = "a37ac9196539c88f3ec62adaf4cd423557a6503b"
 	voting := &hooks.Transaction{ID: 1, Node: "n"}
+	forced := hooks.UpdateLine(zero, zero, "x")
+	preparedVote := []string{"prepared " + lineHash}
+	committedVote := []string{"committed " + lineHash}
 
 	for name, tc := range map[string]struct {
 		transaction *hooks.Transaction
@@ -140,18 +143,18 @@ func TestReferenceTransactionVotes(t *testing.T) {
 		code        int
 		votes       []string
 	}{
-		"prepared":                {voting, "prepared", line, nil, 0, []string{"prepared " + lineHash}},
-		"committed":               {voting, "committed", line, nil, 0, []string{"committed " + lineHash}},
+		"prepared":                {voting, "prepared", line, nil, 0, preparedVote},
+		"committed":               {voting, "committed", line, nil, 0, committedVote},
 		"preparing":               {voting, "preparing", line, nil, 0, nil},
 		"aborted":                 {voting, "aborted", line, nil, 0, nil},
 		"a state to come":         {voting, "verified", line, nil, 0, nil},
 		"no lines":                {voting, "prepared", "", nil, 0, nil},
-		"forced deletion":         {voting, "prepared", hooks.UpdateLine(zero, zero, "x"), nil, 0, nil},
+		"forced deletion":         {voting, "prepared", forced, nil, 0, nil},
 		"no transaction":          {nil, "prepared", line, nil, 0, nil},
-		"abort":                   {voting, "prepared", line, hooks.ErrAborted, 1, []string{"prepared " + lineHash}},
-		"stop":                    {voting, "prepared", line, hooks.ErrStopped, 1, []string{"prepared " + lineHash}},
-		"abort when it is done":   {voting, "committed", line, hooks.ErrAborted, 0, []string{"committed " + lineHash}},
-		"coordinator not reached": {voting, "prepared", line, errors.New("x"), 1, []string{"prepared " + lineHash}},
+		"abort":                   {voting, "prepared", line, hooks.ErrAborted, 1, preparedVote},
+		"stop":                    {voting, "prepared", line, hooks.ErrStopped, 1, preparedVote},
+		"abort when it is done":   {voting, "committed", line, hooks.ErrAborted, 0, committedVote},
+		"coordinator not reached": {voting, "prepared", line, errors.New("x"), 1, preparedVote},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

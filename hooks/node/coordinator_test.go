@@ -69,7 +69,7 @@ func (c *coordinator) StopTransaction(
 }
 
 // answer sets how votes are answered; n counts them from 1.
-func (c *coordinator) answer(decide func(ctx context.Context, n int, vote string) (verdict, error)) {
+func (c *coordinator) answer(decide func(context.Context, int, string) (verdict, error)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cast, c.decide = nil, decide

@@ -161,7 +161,7 @@ func unpackEntry(root *os.Root, header *tar.Header, content io.Reader) error {
 	name := filepath.Clean(filepath.FromSlash(header.Name))
 	inside, err := filepath.Rel(hooks.CustomHooksDir, name)
 	if err != nil || !filepath.IsLocal(inside) {
-		return failf(codes.InvalidArgument, "archive has an entry outside of custom_hooks: %q", name)
+		return failf(codes.InvalidArgument, "entry of archive outside of custom_hooks: %q", name)
 	}
 
 	mode := header.FileInfo().Mode().Perm()

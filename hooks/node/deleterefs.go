@@ -44,7 +44,7 @@ func (n *Node) namesToDelete(
 	given, except := texts(request.GetRefs()), texts(request.GetExceptWithPrefix())
 	switch {
 	case len(given) > 0 && len(except) > 0:
-		return nil, failf(codes.InvalidArgument, "except_with_prefix and refs are mutually exclusive")
+		return nil, failf(codes.InvalidArgument, "both except_with_prefix and refs are set")
 	case len(given) == 0 && len(except) == 0:
 		return nil, failf(codes.InvalidArgument, "empty except_with_prefix and refs")
 	case slices.Contains(given, "") || slices.Contains(except, ""):
@@ -68,7 +68,8 @@ func (n *Node) namesToDelete(
 	}
 	var names []string
 	for _, r := range all {
-		if !slices.ContainsFunc(except, func(p string) bool { return strings.HasPrefix(r.name, p) }) {
+		begins := func(prefix string) bool { return strings.HasPrefix(r.name, prefix) }
+		if !slices.ContainsFunc(except, begins) {
 			names = append(names, r.name)
 		}
 	}

@@ -31,12 +31,12 @@
 //
 // # Failures
 //
-//	what fails              what the caller sees             what is left
-//	a vote                  the code of the method's table   nothing; a confirming vote is too late
-//	Git                     Internal with its message        what Git leaves: nothing, or all
-//	caller leaves           -                                nothing, or all
-//	node is killed          a broken connection              locks, removed at the next start
-//	path of no repository   NotFound
+//	what fails              what the caller sees         what is left
+//	a vote                  the code for the method      nothing; after "committed" everything
+//	Git                     Internal with its message    what Git leaves: nothing, or everything
+//	caller leaves           -                            nothing, or everything
+//	node is killed          a broken connection          locks, removed at the next start
+//	path of no repository   NotFound                     -
 //
 // # Concurrency
 //

@@ -93,7 +93,7 @@ func (s *source) upload(ctx context.Context, client *net.UnixConn) error {
 		sending.Go(func() {
 			// When it fails, so does reading below.
 			_, _ = io.Copy(conn, client)
-			_ = conn.CloseWrite()
+			_ = conn.CloseWrite() // as above
 		})
 		err := splitBands(conn, client)
 		_ = client.CloseWrite() // Git ends now, and with it what is copied from it.

@@ -3,6 +3,7 @@ package node_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -111,7 +112,7 @@ func TestCloneAndPushOverHTTP(t *testing.T) {
 
 // ssh runs Git against a repository over the methods for SSH: Git finds its connection open.
 func (r *rig) ssh(
-	t *testing.T, dir string, serve func(ctx context.Context, in io.Reader, out io.WriteCloser) error,
+	t *testing.T, dir string, serve func(context.Context, io.Reader, io.WriteCloser) error,
 	args ...string,
 ) (string, error) {
 	t.Helper()
@@ -125,7 +126,8 @@ func (r *rig) ssh(
 	go func() { served <- serve(t.Context(), fromGit, toGit) }()
 
 	var output bytes.Buffer
-	command := gitCommand(t.Context(), dir, append([]string{"-c", "protocol.fd.allow=always"}, args...)...)
+	command := gitCommand(t.Context(), dir,
+		append([]string{"-c", "protocol.fd.allow=always"}, args...)...)
 	command.ExtraFiles = []*os.File{gitReads, gitWrites}
 	command.Stdout, command.Stderr = &output, &output
 	failed := command.Run()
@@ -169,9 +171,11 @@ func (r *rig) serveUpload(
 func demultiplex(packets io.Reader, out io.Writer) error {
 	for {
 		var header [5]byte
-		if _, err := io.ReadFull(packets, header[:]); err == io.EOF { //nolint:errorlint // as documented
+		_, err := io.ReadFull(packets, header[:])
+		if errors.Is(err, io.EOF) {
 			return nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return err
 		}
 		var length int64
@@ -240,7 +244,8 @@ func TestCloneAndPushOverSSH(t *testing.T) {
 	repo := r.create(t, "a.git")
 	clone, first := newClone(t)
 
-	output, err := r.ssh(t, clone, r.servePush(repo), "push", "fd::3,4", "main", "HEAD:refs/heads/b")
+	output, err := r.ssh(t, clone, r.servePush(repo),
+		"push", "fd::3,4", "main", "HEAD:refs/heads/b")
 	require.NoError(t, err, output)
 	require.Equal(t, "HEAD refs/heads/main\nrefs/heads/b "+first+"\nrefs/heads/main "+first,
 		r.references(t, repo))
@@ -253,7 +258,8 @@ func TestCloneAndPushOverSSH(t *testing.T) {
 	// The custom hooks of the repository decide, and their words reach the user.
 	hook := filepath.Join(r.path(repo), "custom_hooks", "update")
 	require.NoError(t, os.MkdirAll(filepath.Dir(hook), 0o755))
-	require.NoError(t, os.WriteFile(hook, []byte("#!/bin/sh\necho not you, $GL_ID; exit 1\n"), 0o755))
+	script := []byte("#!/bin/sh\necho not you, $GL_ID; exit 1\n")
+	require.NoError(t, os.WriteFile(hook, script, 0o755))
 	newCommit(t, clone, "second")
 	output, err = r.ssh(t, clone, r.servePush(repo), "push", "fd::3,4", "main")
 	var exit *exec.ExitError
@@ -275,8 +281,8 @@ func TestUploadStatistics(t *testing.T) {
 
 	var pack strings.Builder
 	waiter := r.side.Register(func(conn *sidechannel.ClientConn) error {
-		request := pktLine("want "+first+" ofs-delta filter agent=test\n") + pktLine("filter blob:none\n") +
-			"0000" + pktLine("have "+first+"\n") + pktLine("done\n")
+		request := pktLine("want "+first+" ofs-delta filter agent=test\n") +
+			pktLine("filter blob:none\n") + "0000" + pktLine("have "+first+"\n") + pktLine("done\n")
 		if _, err := io.WriteString(conn, request); err != nil {
 			return err
 		}

@@ -109,7 +109,8 @@ func (s *repositoryService) ObjectFormat(
 
 // GetConfig implements gitalypb.RepositoryServiceServer.
 func (s *repositoryService) GetConfig(
-	request *gitalypb.GetConfigRequest, stream grpc.ServerStreamingServer[gitalypb.GetConfigResponse],
+	request *gitalypb.GetConfigRequest,
+	stream grpc.ServerStreamingServer[gitalypb.GetConfigResponse],
 ) error {
 	repo, err := s.node.find(request.GetRepository())
 	if err != nil {

@@ -62,10 +62,12 @@ func (n *Node) likeness(ctx context.Context, dir string) (creation, error) {
 		return creation{}, err
 	}
 
-	c := creation{branch: strings.TrimPrefix(head.target, "refs/heads/")}
-	c.format = gitalypb.ObjectFormat(gitalypb.ObjectFormat_value["OBJECT_FORMAT_"+strings.ToUpper(name)])
+	format := gitalypb.ObjectFormat_value["OBJECT_FORMAT_"+strings.ToUpper(name)]
 
-	return c, nil
+	return creation{
+		branch: strings.TrimPrefix(head.target, "refs/heads/"),
+		format: gitalypb.ObjectFormat(format),
+	}, nil
 }
 
 // copyLocally fetches all references of a repository of this storage into a new one.

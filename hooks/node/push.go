@@ -58,8 +58,8 @@ func (n *Node) newPush(request pushRequest, transport string, args ...string) (p
 }
 
 // receivePack runs a push to its end and casts the final vote. It returns the error of Git with the
-// reason for which a vote was refused. Git is never killed: when the client goes away it reads the end of its input, and its hooks
-// refuse.
+// reason for which a vote was refused. Git is never killed: when the client goes away it reads the
+// end of its input, and its hooks refuse.
 func (n *Node) receivePack(
 	ctx context.Context, p push, stdin io.Reader, stdout, stderr io.Writer,
 ) error {
@@ -104,13 +104,13 @@ func (n *Node) receivePack(
 func feed(process io.WriteCloser, input io.Reader) {
 	// Whatever fails, there is no more input. The process says itself what it makes of that.
 	_, _ = io.Copy(process, input)
-	_ = process.Close()
+	_ = process.Close() // as above
 }
 
 // deliver hands output on as long as somebody takes it, and reads it to its end in any case: a
 // process must not fail, halfway through a change, because its reader is gone.
 func deliver(client io.Writer, output io.Reader) {
 	if _, err := io.Copy(client, output); err != nil {
-		_, _ = io.Copy(io.Discard, output)
+		_, _ = io.Copy(io.Discard, output) // The error was that of the client.
 	}
 }

@@ -50,7 +50,8 @@ func (f filled) updateReferences(ctx context.Context, commands ...command) error
 	for _, c := range commands {
 		err := stream.Send(&gitalypb.UpdateReferencesRequest{
 			Repository: repo, Updates: []*gitalypb.UpdateReferencesRequest_Update{{
-				Reference: []byte(c.reference), OldObjectId: []byte(c.from), NewObjectId: []byte(c.to),
+				Reference:   []byte(c.reference),
+				OldObjectId: []byte(c.from), NewObjectId: []byte(c.to),
 			}},
 		})
 		if err != nil && !errors.Is(err, io.EOF) {
@@ -87,7 +88,8 @@ func TestVotesOfReferenceUpdates(t *testing.T) {
 		hooks.UpdateLine(f.first, f.second, "refs/heads/old"))...)
 
 	require.NoError(t, write(&gitalypb.WriteRefRequest{
-		Ref: []byte("refs/heads/new"), Revision: []byte("refs/heads/main"), OldRevision: []byte(f.first),
+		Ref: []byte("refs/heads/new"), Revision: []byte("refs/heads/main"),
+		OldRevision: []byte(f.first),
 	}))
 	f.votes.require(t, both(hooks.UpdateLine(f.first, f.second, "refs/heads/new"))...)
 
@@ -282,31 +284,35 @@ func TestReadReferences(t *testing.T) {
 	require.Empty(t, branch(false))
 }
 
+// listRefs returns what a request lists, and the token of the following page.
+func (f filled) listRefs(t *testing.T, request *gitalypb.ListRefsRequest) ([]string, error) {
+	t.Helper()
+
+	request.Repository = f.repo
+	stream, err := gitalypb.NewRefServiceClient(f.conn).ListRefs(t.Context(), request)
+	require.NoError(t, err)
+	var found []string
+	for {
+		response, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return found, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range response.GetReferences() {
+			found = append(found, string(r.GetName())+" "+r.GetTarget())
+		}
+		if next := response.GetPaginationCursor().GetNextCursor(); next != "" {
+			found = append(found, "next "+next)
+		}
+	}
+}
+
 func TestListRefs(t *testing.T) {
 	t.Parallel()
 
 	f := fill(t, start(t))
-	list := func(request *gitalypb.ListRefsRequest) ([]string, error) {
-		request.Repository = f.repo
-		stream, err := gitalypb.NewRefServiceClient(f.conn).ListRefs(t.Context(), request)
-		require.NoError(t, err)
-		var found []string
-		for {
-			response, err := stream.Recv()
-			if err == io.EOF { //nolint:errorlint // as documented
-				return found, nil
-			}
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range response.GetReferences() {
-				found = append(found, string(r.GetName())+" "+r.GetTarget())
-			}
-			if next := response.GetPaginationCursor().GetNextCursor(); next != "" {
-				found = append(found, "next "+next)
-			}
-		}
-	}
 	head, main := "HEAD "+f.second, "refs/heads/main "+f.second
 	old, tag := "refs/heads/old "+f.first, "refs/tags/v1 "+f.second
 	patterns := [][]byte{[]byte("refs/")}
@@ -315,9 +321,14 @@ func TestListRefs(t *testing.T) {
 		request *gitalypb.ListRefsRequest
 		want    []string
 	}{
-		"all":      {&gitalypb.ListRefsRequest{Patterns: patterns}, []string{main, old, tag}},
-		"and HEAD": {&gitalypb.ListRefsRequest{Patterns: patterns, Head: true}, []string{head, main, old, tag}},
-		"tags":     {&gitalypb.ListRefsRequest{Patterns: [][]byte{[]byte("refs/tags/")}}, []string{tag}},
+		"all": {&gitalypb.ListRefsRequest{Patterns: patterns}, []string{main, old, tag}},
+		"and HEAD": {
+			&gitalypb.ListRefsRequest{Patterns: patterns, Head: true},
+			[]string{head, main, old, tag},
+		},
+		"tags": {
+			&gitalypb.ListRefsRequest{Patterns: [][]byte{[]byte("refs/tags/")}}, []string{tag},
+		},
 		"backwards": {
 			&gitalypb.ListRefsRequest{Patterns: patterns, SortBy: &gitalypb.ListRefsRequest_SortBy{
 				Direction: gitalypb.SortDirection_DESCENDING,
@@ -338,18 +349,24 @@ func TestListRefs(t *testing.T) {
 		}, []string{tag}},
 		"none": {&gitalypb.ListRefsRequest{Patterns: [][]byte{[]byte("refs/none/")}}, nil},
 	} {
-		found, err := list(tc.request)
+		found, err := f.listRefs(t, tc.request)
 		require.NoError(t, err, name)
 		require.Empty(t, cmp.Diff(tc.want, found), name)
 	}
+}
 
+func TestWrongListRefs(t *testing.T) {
+	t.Parallel()
+
+	f := fill(t, start(t))
+	patterns := [][]byte{[]byte("refs/")}
 	for _, wrong := range []*gitalypb.ListRefsRequest{
 		{},
 		{Patterns: patterns, PointingAtOids: [][]byte{[]byte("--format=x")}},
 		{Patterns: patterns, PaginationParams: &gitalypb.PaginationParameter{PageToken: "x"}},
 		{Patterns: patterns, SortBy: &gitalypb.ListRefsRequest_SortBy{Key: 9}},
 	} {
-		_, err := list(wrong)
+		_, err := f.listRefs(t, wrong)
 		require.Equal(t, codes.InvalidArgument, status.Code(err), "%v", err)
 	}
 }

@@ -233,7 +233,8 @@ func TestReplicateDuringPushes(t *testing.T) {
 	for i := range bodies {
 		tips = append(tips, newCommit(t, p.clone, "more "+string(rune('a'+i))))
 		bodies[i] = pushBody(t, p.clone, "",
-			command{tips[i], tips[i+1], "refs/heads/main"}, command{zero, tips[i+1], "refs/heads/" + tips[i]})
+			command{tips[i], tips[i+1], "refs/heads/main"},
+			command{zero, tips[i+1], "refs/heads/" + tips[i]})
 	}
 
 	var pushing sync.WaitGroup

@@ -99,7 +99,8 @@ type internalGitaly struct {
 
 // WalkRepos implements gitalypb.InternalGitalyServer.
 func (s *internalGitaly) WalkRepos(
-	request *gitalypb.WalkReposRequest, stream grpc.ServerStreamingServer[gitalypb.WalkReposResponse],
+	request *gitalypb.WalkReposRequest,
+	stream grpc.ServerStreamingServer[gitalypb.WalkReposResponse],
 ) error {
 	if err := s.node.checkStorage(request.GetStorageName()); err != nil {
 		return err

@@ -203,7 +203,8 @@ func TestHealthReflectionAndTokens(t *testing.T) {
 		&gitalypb.OptimizeRepositoryRequest{})
 	require.Equal(t, codes.Unimplemented, status.Code(err))
 
-	stream, err := grpc_reflection_v1.NewServerReflectionClient(r.conn).ServerReflectionInfo(t.Context())
+	reflection := grpc_reflection_v1.NewServerReflectionClient(r.conn)
+	stream, err := reflection.ServerReflectionInfo(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, stream.Send(&grpc_reflection_v1.ServerReflectionRequest{
 		MessageRequest: &grpc_reflection_v1.ServerReflectionRequest_FileContainingSymbol{
@@ -221,19 +222,32 @@ func TestHealthReflectionAndTokens(t *testing.T) {
 	require.Equal(t, codes.ResourceExhausted, status.Code(err))
 }
 
-// archive packs files as custom hooks.
-func archive(t *testing.T, headers ...*tar.Header) []byte {
+// entry is one entry of an archive.
+type entry struct {
+	name    string
+	kind    byte
+	mode    int64
+	content string // or where a link leads
+}
+
+// archive packs custom hooks.
+func archive(t *testing.T, entries ...entry) []byte {
 	t.Helper()
 
 	var buffer bytes.Buffer
 	writer := tar.NewWriter(&buffer)
-	for _, header := range headers {
-		header.Size = int64(len(header.Uname))
-		content := header.Uname
-		header.Uname = ""
+	for _, e := range entries {
+		header := &tar.Header{Name: e.name, Typeflag: e.kind, Mode: e.mode}
+		if e.kind == tar.TypeReg {
+			header.Size = int64(len(e.content))
+		} else {
+			header.Linkname = e.content
+		}
 		require.NoError(t, writer.WriteHeader(header))
-		_, err := io.WriteString(writer, content)
-		require.NoError(t, err)
+		if e.kind == tar.TypeReg {
+			_, err := io.WriteString(writer, e.content)
+			require.NoError(t, err)
+		}
 	}
 	require.NoError(t, writer.Close())
 
@@ -283,7 +297,8 @@ func (f filled) getCustomHooks(t *testing.T) []string {
 		require.NoError(t, err)
 		content, err := io.ReadAll(reader)
 		require.NoError(t, err)
-		entries = append(entries, header.FileInfo().Mode().String()+" "+header.Name+" "+string(content))
+		mode := header.FileInfo().Mode().String()
+		entries = append(entries, mode+" "+header.Name+" "+string(content))
 	}
 }
 
@@ -293,9 +308,9 @@ func TestCustomHooksOfARepository(t *testing.T) {
 	f := fill(t, start(t))
 	require.Empty(t, f.getCustomHooks(t))
 	data := archive(t,
-		&tar.Header{Name: "custom_hooks/", Typeflag: tar.TypeDir, Mode: 0o755},
-		&tar.Header{Name: "custom_hooks/pre-receive", Typeflag: tar.TypeReg, Mode: 0o755, Uname: "one"},
-		&tar.Header{Name: "custom_hooks/update.d/x", Typeflag: tar.TypeReg, Mode: 0o700, Uname: "two"})
+		entry{"custom_hooks/", tar.TypeDir, 0o755, ""},
+		entry{"custom_hooks/pre-receive", tar.TypeReg, 0o755, "one"},
+		entry{"custom_hooks/update.d/x", tar.TypeReg, 0o700, "two"})
 	require.NoError(t, f.setCustomHooks(voting(t.Context(), true), data))
 
 	ballot := hooks.Sum(
@@ -317,13 +332,13 @@ func TestCustomHooksOfARepository(t *testing.T) {
 		require.Empty(t, cmp.Diff(want, f.getCustomHooks(t)))
 		f.requireNoLocks(t)
 	}
-	for name, entry := range map[string]*tar.Header{
-		"outside":  {Name: "custom_hooks/../config", Typeflag: tar.TypeReg, Mode: 0o644},
-		"absolute": {Name: "/etc/passwd", Typeflag: tar.TypeReg, Mode: 0o644},
-		"link":     {Name: "custom_hooks/x", Typeflag: tar.TypeSymlink, Linkname: "/etc"},
+	for _, e := range []entry{
+		{"custom_hooks/../config", tar.TypeReg, 0o644, ""},
+		{"/etc/passwd", tar.TypeReg, 0o644, ""},
+		{"custom_hooks/x", tar.TypeSymlink, 0o777, "/etc"},
 	} {
 		require.Equal(t, codes.InvalidArgument,
-			status.Code(f.setCustomHooks(t.Context(), archive(t, entry))), name)
+			status.Code(f.setCustomHooks(t.Context(), archive(t, e))), e.name)
 	}
 	require.Equal(t, codes.InvalidArgument,
 		status.Code(f.setCustomHooks(t.Context(), []byte(strings.Repeat("x", 2000)))))

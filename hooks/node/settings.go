@@ -45,7 +45,8 @@ func uploadSettings() []string {
 
 // checkSettings checks configuration that a caller wants to be set.
 func checkSettings(settings []string) error {
-	form := regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]*(\.[^\n\x00=]+)?\.[A-Za-z][A-Za-z0-9-]*=[^\x00]*$`)
+	const word = `[A-Za-z][A-Za-z0-9-]*`
+	form := regexp.MustCompile(`^` + word + `(\.[^\n\x00=]+)?\.` + word + `=[^\x00]*$`)
 	for _, setting := range settings {
 		if !form.MatchString(setting) {
 			return failf(codes.InvalidArgument, "invalid git config option: %q", setting)

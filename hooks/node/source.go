@@ -51,7 +51,7 @@ func serverOf(ctx context.Context, storage string) (server, error) {
 
 	found, ok := servers[storage]
 	if !ok {
-		return server{}, failf(codes.InvalidArgument, "%s has no storage %q", serversMetadata, storage)
+		return server{}, failf(codes.InvalidArgument, "%s lacks %q", serversMetadata, storage)
 	}
 
 	return found, nil

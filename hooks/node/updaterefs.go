@@ -69,7 +69,7 @@ func checkUpdates(messages []*gitalypb.UpdateReferencesRequest_Update) ([]git.Up
 			New:       string(message.GetNewObjectId()),
 		}
 		switch {
-		case !strings.HasPrefix(u.Reference, "refs/") || strings.ContainsAny(u.Reference, "\x00\n "):
+		case !strings.HasPrefix(u.Reference, "refs/"), strings.ContainsAny(u.Reference, "\x00\n "):
 			return nil, malformed(u.Reference)
 		case u.Old != "" && !isObjectID(u.Old):
 			return nil, failf(codes.InvalidArgument, "invalid old object id: %q", u.Old)

@@ -105,8 +105,8 @@ func (n *Node) upload(
 
 	_, failed := io.Copy(stdout, process.Stdout)
 	if failed != nil {
-		cancel() // Nobody reads any more.
-		_, _ = io.Copy(io.Discard, process.Stdout)
+		cancel()
+		_, _ = io.Copy(io.Discard, process.Stdout) // Nobody reads any more, but Git must end.
 	}
 	err = errors.Join(process.Wait(), conn.Close())
 	feeding.Wait() // ends with the sidechannel

@@ -202,8 +202,11 @@ func TestUpdaterSaysWhy(t *testing.T) {
 				"locked": git.Locked, "moved": git.Moved, "malformed": git.Malformed,
 				"refused": git.Refused,
 			} {
-				want := other == name || (other == "moved" && (name == "exists" || name == "missing"))
-				require.Equal(t, want, why(err), "%s: %v", other, err)
+				want := name
+				if name == "exists" || name == "missing" {
+					want = "moved"
+				}
+				require.Equal(t, other == want, why(err), "%s: %v", other, err)
 			}
 			require.NoError(t, u.Abort())
 		})

@@ -31,7 +31,8 @@ func UpdateInput(updates []Update) io.Reader {
 }
 
 // Updater changes references in steps, so that others can be asked between locking and writing. It
-// runs no hooks, and takes symbolic references for what they are. Every Updater ends with Commit or Abort; it belongs to one goroutine.
+// runs no hooks, and takes symbolic references for what they are. Every Updater ends with Commit or
+// Abort; it belongs to one goroutine.
 type Updater struct {
 	process *Process
 	answers *bufio.Reader
