@@ -119,7 +119,7 @@ func decide(f facts) decision {
 	votes := f.votes
 	verify := votes.Verify || f.alwaysVerify
 	switch {
-	case votes.Failed || votes.Unfinished || votes.Doubtful > 0:
+	case f.unknown():
 		return decision{verify: verify, outcome: OutcomeUnknown, err: ErrOutcomeUnknown}
 	case votes.BelowMinimum:
 		return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
@@ -134,6 +134,11 @@ func decide(f facts) decision {
 	default:
 		return f.unvoted(verify)
 	}
+}
+
+// unknown says that a write was begun whose end nobody knows.
+func (f facts) unknown() bool {
+	return f.votes.Failed || f.votes.Unfinished || f.votes.Doubtful > 0
 }
 
 // recorded says what it means for the client that at least one write stands.
@@ -178,7 +183,7 @@ func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, 
 	if !raise.has(w.group.place(primary)) {
 		primary = w.group.storage(raise.lowest())
 	}
-	if _, err := w.record(ctx, verdictOn{
+	if err := w.record(ctx, verdictOn{
 		raise: raise, primary: primary, verify: decision.verify,
 	}); err != nil {
 		return OutcomeUnknown, err

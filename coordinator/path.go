@@ -34,7 +34,7 @@ func ReplicaPath(id RepositoryID, relativePath string) string {
 // hexadecimal name below two directories that repeat its first digits.
 func IsPoolPath(relativePath string) bool {
 	match := poolPattern.FindStringSubmatch(relativePath)
-	return match != nil && strings.HasPrefix(match[3], match[1]+match[2])
+	return len(match) > 0 && strings.HasPrefix(match[3], match[1]+match[2])
 }
 
 // IsPoolReplicaPath says whether a path on disk is that of an object pool.

@@ -27,11 +27,10 @@ const (
 // outcome is settled.
 func (w *Write) Record(ctx context.Context, record transaction.Record) error {
 	raise := w.group.voters(record.Raise)
-	_, err := w.record(ctx, verdictOn{
+	return w.record(ctx, verdictOn{
 		number: record.Write, raise: raise, primary: Storage(record.Primary),
 		verify: record.Verify,
 	})
-	return err
 }
 
 // verdictOn says what a record has to write.
@@ -42,19 +41,19 @@ type verdictOn struct {
 	verify  bool
 }
 
-func (w *Write) record(ctx context.Context, verdict verdictOn) (Recorded, error) {
+func (w *Write) record(ctx context.Context, verdict verdictOn) error {
 	outcome, err := w.outcome(verdict)
 	if err != nil {
-		return Recorded{}, fmt.Errorf("record write of %s: %w", w.plan.Key, err)
+		return fmt.Errorf("record write of %s: %w", w.plan.Key, err)
 	}
 	recorded, err := w.coordinator.record(ctx, outcome)
 	if err != nil {
 		w.unrecorded(outcome, err)
-		return Recorded{}, fmt.Errorf("record write of %s: %w: %w",
+		return fmt.Errorf("record write of %s: %w: %w",
 			w.plan.Key, ErrOutcomeUnknown, err)
 	}
 	w.recorded(verdict, recorded)
-	return recorded, nil
+	return nil
 }
 
 // outcome puts a verdict in the words of the store.

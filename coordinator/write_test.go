@@ -172,7 +172,7 @@ func TestTurnAborts(t *testing.T) {
 			_, err := r.BeginRemoval(t.Context(), key())
 			require.NoError(t, err)
 		}, coordinator.ErrRepositoryNotFound},
-		"client has left": {func(t *testing.T, r *rig) { t.Helper() }, context.Canceled},
+		"client has left": {func(t *testing.T, _ *rig) { t.Helper() }, context.Canceled},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -51,7 +51,7 @@ func (t *Transaction) gated(phase Phase, vote Vote) bool {
 	if t.gate == GateNone || t.gate == GatePrepared || phase == Committed {
 		return false
 	}
-	return !(phase == Synchronized && (vote.is(votePreReceive) || vote.is(votePostReceive)))
+	return phase != Synchronized || (!vote.is(votePreReceive) && !vote.is(votePostReceive))
 }
 
 // pass lets a gated round through when the turn is held, and asks for it otherwise. Who holds it

@@ -230,8 +230,8 @@ func (p *play) turn() {
 		return
 	}
 	p.turnAsked = false
-	switch n := p.choose.pick(12); {
-	case n == 0:
+	switch n := p.choose.pick(12); n {
+	case 0:
 		p.note("turn refused")
 		p.check.turn = false
 		p.tx.TurnRefused()

@@ -26,6 +26,7 @@ func open(t *testing.T, config postgres.Config) *postgres.Store {
 func TestContract(t *testing.T) {
 	t.Parallel()
 	metadatatest.Run(t, func(t *testing.T) coordinator.Store {
+		t.Helper()
 		return open(t, pgtest.Migrated(t))
 	})
 }

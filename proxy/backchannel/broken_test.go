@@ -121,8 +121,15 @@ func discarding(t testing.TB) net.Conn {
 	return ours
 }
 
-// breakable connects with a node, and tells when the connection broke.
-func breakable(t *testing.T) (*node, net.Conn, *backchannel.Client, chan error) {
+// breakable is a connection with a node, and tells when it broke.
+type breakable struct {
+	node   *node
+	stream net.Conn
+	mux    *backchannel.Client
+	broken chan error
+}
+
+func newBreakable(t *testing.T) breakable {
 	t.Helper()
 	broken := make(chan error, 2)
 	mux := backchannel.NewClient(insecure.NewCredentials(),
@@ -130,7 +137,7 @@ func breakable(t *testing.T) (*node, net.Conn, *backchannel.Client, chan error) 
 		backchannel.DefaultConfig())
 	node, stream := playNode(t, mux)
 	t.Cleanup(func() { require.NoError(t, mux.Close()) })
-	return node, stream, mux, broken
+	return breakable{node: node, stream: stream, mux: mux, broken: broken}
 }
 
 // prove has the node answer.
@@ -161,13 +168,13 @@ func TestNotBroken(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			node, stream, mux, broken := breakable(t)
-			prove(t, node, stream)
-			require.NoError(t, end(stream, mux, node))
-			_, err := stream.Read(make([]byte, 1))
+			b := newBreakable(t)
+			prove(t, b.node, b.stream)
+			require.NoError(t, end(b.stream, b.mux, b.node))
+			_, err := b.stream.Read(make([]byte, 1))
 			require.Error(t, err)
-			require.Empty(t, broken)
-			receive(t, node.session.CloseChan())
+			require.Empty(t, b.broken)
+			receive(t, b.node.session.CloseChan())
 		})
 	}
 }
@@ -205,8 +212,8 @@ func TestBroken(t *testing.T) {
 	t.Parallel()
 	setup := func(t *testing.T) (*node, net.Conn, chan error) {
 		t.Helper()
-		node, stream, _, broken := breakable(t)
-		return node, stream, broken
+		b := newBreakable(t)
+		return b.node, b.stream, b.broken
 	}
 	t.Run("peer goes away", func(t *testing.T) {
 		t.Parallel()

@@ -97,7 +97,7 @@ func (c Config) Validate() error {
 				fmt.Errorf("%s must be positive but it was %s", duration.name, duration.value))
 		}
 	}
-	return findings.ErrorOrNil() //nolint:wrapcheck // every finding says what it is
+	return findings.ErrorOrNil()
 }
 
 // mustValid stops the program at its start when it was composed wrongly:

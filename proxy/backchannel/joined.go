@@ -48,7 +48,7 @@ func (j *joined) Write(p []byte) (int, error) {
 	frame = append(frame, p...)
 	j.frame = frame[:0]
 	n, err := j.Conn.Write(frame)
-	return max(n-headerLen, 0), err //nolint:wrapcheck // adds nothing
+	return max(n-headerLen, 0), err
 }
 
 func hasBody(p []byte) bool {

@@ -39,23 +39,8 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 		<-l.slots
 		return nil, ErrClosed
 	}
-	type result struct {
-		stream *yamux.Stream
-		err    error
-	}
-	results := make(chan result)
-	go func() {
-		defer l.opening.Done()
-		defer func() { <-l.slots }()
-		stream, err := l.session.OpenStream()
-		select {
-		case results <- result{stream, err}:
-		case <-ctx.Done():
-			if err == nil {
-				_ = stream.Close() // never fails, and nobody waits for it
-			}
-		}
-	}()
+	results := make(chan opened)
+	go l.openBeside(ctx, results)
 	select {
 	case r := <-results:
 		if r.err != nil {
@@ -64,6 +49,26 @@ func (l *link) open(ctx context.Context) (net.Conn, error) {
 		return r.stream, nil
 	case <-ctx.Done():
 		return nil, gaveUp(ctx)
+	}
+}
+
+// opened is what became of an attempt to open a stream.
+type opened struct {
+	stream *yamux.Stream
+	err    error
+}
+
+// openBeside opens a stream and delivers it, or closes it when nobody waits for it any more.
+func (l *link) openBeside(ctx context.Context, results chan<- opened) {
+	defer l.opening.Done()
+	defer func() { <-l.slots }()
+	stream, err := l.session.OpenStream()
+	select {
+	case results <- opened{stream, err}:
+	case <-ctx.Done():
+		if err == nil {
+			_ = stream.Close() // never fails, and nobody waits for it
+		}
 	}
 }
 

@@ -236,7 +236,8 @@ func TestCloseEndsVotes(t *testing.T) {
 		},
 	}, node("a", listener))
 	answers := make(chan error, 1)
-	go func() { answers <- write(within(t), connTo(t, pool, "a")) }()
+	ctx, conn := within(t), connTo(t, pool, "a")
+	go func() { answers <- write(ctx, conn) }()
 	receive(t, waiting)
 	require.NoError(t, pool.Close())
 	select {

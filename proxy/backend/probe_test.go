@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -252,18 +253,15 @@ func rawNode(
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		var played sync.WaitGroup
+		defer played.Wait()
 		for first := true; ; first = false {
 			conn, err := listener.Accept()
 			if err != nil {
 				return
 			}
 			connections <- struct{}{}
-			done := make(chan struct{})
-			go func() {
-				defer close(done)
-				playNode(conn, answer, first)
-			}()
-			defer func() { <-done }()
+			played.Go(func() { playNode(conn, answer, first) })
 		}
 	}()
 	t.Cleanup(func() {

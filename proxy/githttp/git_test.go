@@ -198,7 +198,7 @@ func TestGit(t *testing.T) {
 				mustGit(t, work, "push", "-q", "origin", "main")
 				mustGit(t, other, "pull", "-q", "origin", "main")
 				require.Equal(t, head, mustGit(t, other, "rev-parse", "HEAD"))
-				bare := filepath.Join(n.root, "group/project.git")
+				bare := filepath.Join(n.root, "group", "project.git")
 				require.Equal(t, head, mustGit(t, bare, "rev-parse", "refs/heads/main"))
 			}
 			mustGit(t, other, "fsck", "--strict")

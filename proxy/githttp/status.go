@@ -13,12 +13,10 @@ const statusGone = 499
 
 // explain returns the HTTP status for an error and the text for the client.
 func explain(err error) (code int, text string) {
-	var refused *refusal
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*refusal](err); ok {
 		return refused.status, refused.text
 	}
-	var push *pushError
-	if errors.As(err, &push) {
+	if push, ok := errors.AsType[*pushError](err); ok {
 		code, text = explain(push.err)
 		return code, text + " (outcome of the push: " + push.outcome + ")"
 	}

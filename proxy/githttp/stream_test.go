@@ -98,7 +98,7 @@ func TestClientBreaksOff(t *testing.T) {
 		require.NoError(t, conn.Close())
 		select {
 		case err := <-ended:
-			require.False(t, errors.Is(err, io.EOF), "%s: %v", name, err)
+			require.NotErrorIs(t, err, io.EOF, name)
 		case <-time.After(patience):
 			require.Fail(t, "the call goes on", name)
 		}
@@ -239,8 +239,9 @@ func TestConcurrency(t *testing.T) {
 	}}, githttp.Config{Concurrency: 2})
 	replies := make(chan *reply, 2)
 	for range 2 {
+		request := g.post(t, "git-receive-pack", strings.NewReader("x"))
 		go func() {
-			response, err := client(t).Do(g.post(t, "git-receive-pack", strings.NewReader("x")))
+			response, err := client(t).Do(request)
 			if err == nil {
 				err = response.Body.Close()
 			}

@@ -1,6 +1,7 @@
 package method_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,11 +115,11 @@ func annotated(
 			return nil
 		}
 	}
-	above = append(above[:len(above):len(above)], message.FullName())
+	above = append(slices.Clip(above), message.FullName())
 	var found []method.Path
 	for i := range message.Fields().Len() {
 		field := message.Fields().Get(i)
-		path := append(prefix[:len(prefix):len(prefix)], int32(field.Number()))
+		path := append(slices.Clip(prefix), int32(field.Number()))
 		marked, ok := proto.GetExtension(field.Options(), option).(bool)
 		switch {
 		case ok && marked && field.Message() != nil &&

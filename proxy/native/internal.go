@@ -16,8 +16,8 @@ type internal struct {
 	*Services
 }
 
-// WalkRepos lists the repositories of a virtual storage from the metadata, by the paths that clients
-// use. Modification times are not known.
+// WalkRepos lists the repositories of a virtual storage from the metadata, by the paths that
+// clients use. Modification times are not known.
 func (s internal) WalkRepos(
 	request *gitalypb.WalkReposRequest,
 	stream grpc.ServerStreamingServer[gitalypb.WalkReposResponse],

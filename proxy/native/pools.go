@@ -69,8 +69,8 @@ func (s pools) askPool(
 	return answer, nil
 }
 
-// clientPath is the path of a pool that clients know. The path on disk ends with the repository's id
-// unless the repository is older than the cluster.
+// clientPath is the path of a pool that clients know. The path on disk ends with the repository's
+// id unless the repository is older than the cluster.
 func (s pools) clientPath(ctx context.Context, replicaPath string) (string, error) {
 	if !coordinator.IsPoolReplicaPath(replicaPath) {
 		return replicaPath, nil

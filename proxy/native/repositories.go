@@ -58,8 +58,8 @@ func (s repositories) RemoveRepository(
 	return &gitalypb.RemoveRepositoryResponse{}, nil
 }
 
-// remove ends a repository. Once that is written nothing may stop it half-way, so the rest does not
-// depend on the client any more.
+// remove ends a repository. Once that is written nothing may stop it half-way, so the rest does
+// not depend on the client any more.
 func (s *Services) remove(ctx context.Context, key coordinator.Key) error {
 	removal, err := s.Router.BeginRemoval(ctx, key)
 	if err != nil {

@@ -27,8 +27,8 @@ type servers struct {
 	*Services
 }
 
-// ServerInfo shows each virtual storage as one storage. What it says of it comes from the first node
-// that answers; a virtual storage without one is left out.
+// ServerInfo shows each virtual storage as one storage. What it says of it comes from the first
+// node that answers; a virtual storage without one is left out.
 func (s servers) ServerInfo(
 	ctx context.Context, _ *gitalypb.ServerInfoRequest,
 ) (*gitalypb.ServerInfoResponse, error) {
@@ -101,7 +101,8 @@ func (s servers) DiskStatistics(
 	return answer, nil
 }
 
-// ServerSignature returns the key with which all nodes sign; nodes with different keys are an error.
+// ServerSignature returns the key with which all nodes sign; nodes with different keys are an
+// error.
 func (s servers) ServerSignature(
 	ctx context.Context, _ *gitalypb.ServerSignatureRequest,
 ) (*gitalypb.ServerSignatureResponse, error) {
@@ -171,8 +172,8 @@ func virtualStorages(nodes []backend.Node) [][]backend.Node {
 	return groups
 }
 
-// filesystemID is the UUID of version 5 of the virtual storage's name: clients tell by it whether two
-// storages share a disk, and no node's own id would be right for all.
+// filesystemID is the UUID of version 5 of the virtual storage's name: clients tell by it whether
+// two storages share a disk, and no node's own id would be right for all.
 func filesystemID(virtualStorage string) string {
 	namespace := []byte{
 		0x1e, 0xf1, 0xa8, 0xc6, 0xcf, 0x52, 0x4d, 0x0a,

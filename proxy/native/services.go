@@ -61,8 +61,8 @@ func New(dependencies Dependencies, log *zap.Logger) *Services {
 	return &Services{Dependencies: dependencies, log: log}
 }
 
-// Register registers the methods that are answered here. It panics, as grpc does, when a service is
-// registered already.
+// Register registers the methods that are answered here. It panics, as grpc does, when a service
+// is registered already.
 func (s *Services) Register(registrar grpc.ServiceRegistrar) error {
 	for _, part := range []struct {
 		desc    grpc.ServiceDesc
@@ -70,19 +70,23 @@ func (s *Services) Register(registrar grpc.ServiceRegistrar) error {
 		methods []string
 	}{
 		{
-			gitalypb.RepositoryService_ServiceDesc, repositories{Services: s},
+			gitalypb.RepositoryService_ServiceDesc,
+			repositories{Services: s},
 			[]string{"RepositoryExists", "RemoveRepository"},
 		},
 		{
-			gitalypb.ObjectPoolService_ServiceDesc, pools{Services: s},
+			gitalypb.ObjectPoolService_ServiceDesc,
+			pools{Services: s},
 			[]string{"GetObjectPool", "DeleteObjectPool"},
 		},
 		{
-			gitalypb.InternalGitaly_ServiceDesc, internal{Services: s},
+			gitalypb.InternalGitaly_ServiceDesc,
+			internal{Services: s},
 			[]string{"WalkRepos"},
 		},
 		{
-			gitalypb.ServerService_ServiceDesc, servers{Services: s},
+			gitalypb.ServerService_ServiceDesc,
+			servers{Services: s},
 			[]string{"ServerInfo", "DiskStatistics", "ReadinessCheck", "ServerSignature"},
 		},
 	} {

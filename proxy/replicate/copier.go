@@ -52,9 +52,9 @@ func New(nodes Nodes) (*Copier, error) {
 	return c, nil
 }
 
-// Copy makes the replica on the target equal to the source, whether or not the target has one, and
-// links it to the same object pool. The caller keeps writes away or repeats the copy. It returns
-// [ErrSourceMissing], [ErrUnknownNode], or the node's status.
+// Copy makes the replica on the target equal to the source, whether or not the target has one,
+// and links it to the same object pool. The caller keeps writes away or repeats the copy. It
+// returns [ErrSourceMissing], [ErrUnknownNode], or the node's status.
 func (c *Copier) Copy(ctx context.Context, source Replica, target string) error {
 	conn, ok := c.nodes.Conn(source.VirtualStorage, target)
 	servers, known := c.servers[node{source.VirtualStorage, source.Storage}]
@@ -92,8 +92,8 @@ func (r Replica) message() *gitalypb.Repository {
 	return &gitalypb.Repository{StorageName: r.Storage, RelativePath: r.Path}
 }
 
-// sourceMissing recognises the answer of a target whose source does not know the repository. Nodes
-// tell it from other missing things only in the text.
+// sourceMissing recognises the answer of a target whose source does not know the repository.
+// Nodes tell it from other missing things only in the text.
 func sourceMissing(err error) bool {
 	return status.Code(err) == codes.NotFound &&
 		strings.Contains(status.Convert(err).Message(), "invalid source repository")

@@ -134,15 +134,18 @@ func TestCopy(t *testing.T) {
 		"no pool":   {calls: []string{replicated}},
 		"same pool": {nodeServer{pool: "p"}, nodeServer{pool: "p"}, []string{replicated}},
 		"linked anew": {
-			nodeServer{pool: "p"}, nodeServer{},
+			nodeServer{pool: "p"},
+			nodeServer{},
 			[]string{replicated, "link p on behind"},
 		},
 		"disconnected": {
-			nodeServer{}, nodeServer{pool: "p"},
+			nodeServer{},
+			nodeServer{pool: "p"},
 			[]string{replicated, "disconnect"},
 		},
 		"linked to another": {
-			nodeServer{pool: "p"}, nodeServer{pool: "q"},
+			nodeServer{pool: "p"},
+			nodeServer{pool: "q"},
 			[]string{replicated, "disconnect", "link p on behind"},
 		},
 		"kept apart by partitions": {
@@ -158,7 +161,9 @@ func TestCopy(t *testing.T) {
 				"good": serve(t, &tc.good), "behind": serve(t, &tc.behind),
 			})
 			require.NoError(t, err)
-			source := replicate.Replica{VirtualStorage: "default", Storage: "good", Path: "@cluster/r"}
+			source := replicate.Replica{
+				VirtualStorage: "default", Storage: "good", Path: "@cluster/r",
+			}
 			require.NoError(t, copier.Copy(t.Context(), source, "behind"))
 			require.Empty(t, cmp.Diff(tc.calls, tc.behind.calls))
 			require.Empty(t, tc.good.calls)

@@ -11,8 +11,8 @@ import (
 	"praefect/proxy/gitalypb"
 )
 
-// alignPool gives the target the source's link to an object pool, or none. Pools have the same path
-// on every node of a virtual storage.
+// alignPool gives the target the source's link to an object pool, or none. Pools have the same
+// path on every node of a virtual storage.
 func (c *Copier) alignPool(ctx context.Context, source Replica, to *gitalypb.Repository) error {
 	from, ok := c.nodes.Conn(source.VirtualStorage, source.Storage)
 	if !ok {
@@ -63,8 +63,8 @@ func relink(
 	return nil
 }
 
-// otherPartition recognises nodes with partitions that keep pool and member apart: there the member
-// holds its objects itself, and needs no link.
+// otherPartition recognises nodes with partitions that keep pool and member apart: there the
+// member holds its objects itself, and needs no link.
 func otherPartition(err error) bool {
 	return strings.Contains(err.Error(), "repositories are in different partitions")
 }

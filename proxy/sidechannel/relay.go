@@ -109,7 +109,7 @@ func (r *Registry) relay(
 	<-aborted
 	<-uploaded
 	if cause := context.Cause(ctx); !errors.Is(cause, errRelayFinished) {
-		return cause //nolint:wrapcheck // says already what was copied, or that the call ended
+		return cause
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ func TestRelay(t *testing.T) {
 		call, channel := client.fetch(within(t), exchange(data, &answer))
 		require.NoError(t, call)
 		require.NoError(t, channel)
-		require.True(t, answer == "read "+data)
+		require.Equal(t, "read "+data, answer)
 		require.NoError(t, receive(t, relaying.relays))
 	}
 }

@@ -80,7 +80,10 @@ func TestFinishEndsTheGrace(t *testing.T) {
 func TestFinishWithAWriteOpen(t *testing.T) {
 	t.Parallel()
 	for _, confirmed := range [][]string{
-		{}, {"gitaly-1"}, {"gitaly-2"}, {"gitaly-2", "gitaly-3"},
+		{},
+		{"gitaly-1"},
+		{"gitaly-2"},
+		{"gitaly-2", "gitaly-3"},
 		{"gitaly-1", "gitaly-2", "gitaly-3"},
 	} {
 		synctest.Test(t, func(t *testing.T) {

@@ -165,7 +165,7 @@ func TestHeader(t *testing.T) {
 	for node, primary := range map[string]string{"gitaly-1": "true", "gitaly-2": "false"} {
 		text, err := base64.StdEncoding.DecodeString(b.live.Header(transaction.Voter(node)))
 		require.NoError(t, err)
-		require.Equal(t, fmt.Sprintf(`{"id":%d,"node":"%s","primary":%s}`,
+		require.Equal(t, fmt.Sprintf(`{"id":%d,"node":%q,"primary":%s}`,
 			b.live.ID(), node, primary), string(text))
 	}
 	b.finish()

@@ -133,11 +133,11 @@ func (f *flaky) happens(in int) bool {
 var errFlaky = errors.New("flaky")
 
 func (f *flaky) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
-	switch {
-	case f.happens(40):
+	if f.happens(40) {
 		<-ctx.Done()
 		return nil, fmt.Errorf("take turn: %w", ctx.Err())
-	case f.happens(40):
+	}
+	if f.happens(40) {
 		return []transaction.Voter{"node-4"}, nil
 	}
 	return nil, nil

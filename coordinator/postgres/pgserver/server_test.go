@@ -36,7 +36,8 @@ func query(ctx context.Context, dsn, statement string) (string, error) {
 	}
 	defer connection.Close(ctx) //nolint:errcheck // nothing is under way
 	var answer string
-	return answer, connection.QueryRow(ctx, statement).Scan(&answer)
+	err = connection.QueryRow(ctx, statement).Scan(&answer)
+	return answer, err
 }
 
 func TestServer(t *testing.T) {
