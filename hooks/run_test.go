@@ -77,11 +77,11 @@ func setup(t *testing.T, transaction *hooks.Transaction) *bench {
 
 	server := hooks.NewServer(func(err error) { t.Logf("server: %v", err) })
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, listener) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(ctx, listener) })
 	stopped := sync.OnceFunc(func() {
 		stop()
-		require.NoError(t, <-served)
+		serving.Wait()
 	})
 	t.Cleanup(stopped)
 

@@ -17,6 +17,10 @@ const (
 	// queue. A push has at most two connections open.
 	connectionsMax = 4096
 
+	// acceptPause is how long to wait when a hook cannot be accepted, for want of descriptors most
+	// likely. Hooks wait in the queue meanwhile.
+	acceptPause = 100 * time.Millisecond
+
 	// postReceiveGrace is how long a post-receive hook may go on after the pusher has left: the
 	// push is done, and its consequences should be.
 	postReceiveGrace = time.Minute
@@ -42,7 +46,7 @@ func (s *Server) Add(operation Operation) (token string, remove func()) {
 
 // Serve answers hooks until the listener is closed, which ctx does when it ends, and returns when
 // every connection has been answered or dropped. The listener is closed on return.
-func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
+func (s *Server) Serve(ctx context.Context, listener net.Listener) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = listener.Close() }) // Accept tells
@@ -56,10 +60,13 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	for {
 		conn, err := listener.Accept()
 		if errors.Is(err, net.ErrClosed) {
-			return nil
+			return
 		}
 		if err != nil {
-			return fmt.Errorf("accept hook: %w", err)
+			s.onError(fmt.Errorf("accept hook: %w", err))
+			wait(ctx, acceptPause)
+
+			continue
 		}
 
 		slots <- struct{}{}
@@ -67,6 +74,17 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 			defer func() { <-slots }()
 			s.serve(ctx, conn)
 		})
+	}
+}
+
+// wait waits, but not longer than ctx.
+func wait(ctx context.Context, pause time.Duration) {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

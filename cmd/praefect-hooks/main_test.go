@@ -63,11 +63,11 @@ func (n *node) start(env *testscript.Env) error {
 
 	server := hooks.NewServer(func(error) {})
 	ctx, cancel := context.WithCancel(context.Background())
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ctx, listener) }()
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(ctx, listener) })
 	n.stop = sync.OnceFunc(func() {
 		cancel()
-		<-served
+		serving.Wait()
 	})
 	env.Defer(n.stop)
 	env.Defer(func() { _ = os.RemoveAll(dir) })

@@ -22,7 +22,7 @@ func (o observer) unary(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
 ) (response any, err error) {
 	finish := o.start(ctx, info.FullMethod)
-	defer func() { err = finish(err, recover()) }() //nolint:gocritic // recover must be called here
+	defer func() { err = finish(err, recover()) }()
 
 	return next(ctx, request)
 }
@@ -32,7 +32,7 @@ func (o observer) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) (err error) {
 	finish := o.start(stream.Context(), info.FullMethod)
-	defer func() { err = finish(err, recover()) }() //nolint:gocritic // as above
+	defer func() { err = finish(err, recover()) }()
 
 	return next(server, stream)
 }

@@ -156,9 +156,7 @@ func (n *Node) Run(ctx context.Context, listeners ...net.Listener) error {
 	hooksCtx, endHooks := context.WithCancel(context.WithoutCancel(ctx))
 	defer endHooks()
 	serving.Go(func() error {
-		if err := n.hooks.Serve(hooksCtx, socket); err != nil {
-			return fmt.Errorf("serve hooks: %w", err)
-		}
+		n.hooks.Serve(hooksCtx, socket)
 
 		return nil
 	})

@@ -92,7 +92,7 @@ func (v *voter) Vote(ctx context.Context, phase hooks.Phase, hash hooks.Hash) er
 	}
 	v.log.Debug("vote", zap.Stringer("phase", phase), zap.Stringer("hash", hash), zap.Error(err))
 
-	return err //nolint:wrapcheck // Callers say which vote it was.
+	return err
 }
 
 func verdict(state gitalypb.VoteTransactionResponse_TransactionState) error {
@@ -122,7 +122,7 @@ func (v *voter) Stop(ctx context.Context) error {
 	})
 	v.log.Debug("transaction stopped", zap.Error(err))
 
-	return err //nolint:wrapcheck // as in Vote
+	return err
 }
 
 func (v *voter) client() (gitalypb.RefTransactionClient, error) {
@@ -151,7 +151,7 @@ func (m *memory) Vote(ctx context.Context, phase hooks.Phase, hash hooks.Hash) e
 		m.err = err
 	}
 
-	return err //nolint:wrapcheck // hands it on
+	return err
 }
 
 // refusal returns why the last vote that failed did.

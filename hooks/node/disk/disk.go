@@ -194,14 +194,34 @@ func (d *Disk) ID(create func() string) (string, error) {
 	return id, d.syncDir(filepath.Dir(path))
 }
 
-// IsRemains tells whether a directory is what is left of a repository: it is none, but has parts
-// of one. A directory with repositories below it has none of these.
+// IsRemains tells whether a directory is what is left of a repository: it has parts of one, but is
+// none, and has none below it.
 func IsRemains(dir string) bool {
-	if IsRepository(dir) {
+	if IsRepository(dir) || !hasParts(dir) {
 		return false
 	}
-	for _, entry := range []string{"HEAD", "objects", "refs", "config", "packed-refs"} {
-		if _, err := os.Lstat(filepath.Join(dir, entry)); err == nil {
+
+	empty := true
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && IsRepository(path) {
+			empty = false
+
+			return fs.SkipAll
+		}
+
+		return err
+	})
+
+	return err == nil && empty
+}
+
+// hasParts tells whether a directory has any of what every repository has.
+func hasParts(dir string) bool {
+	for entry, isDir := range map[string]bool{
+		"HEAD": false, "config": false, "packed-refs": false, "objects": true, "refs": true,
+	} {
+		info, err := os.Lstat(filepath.Join(dir, entry))
+		if err == nil && info.IsDir() == isDir {
 			return true
 		}
 	}

@@ -235,6 +235,25 @@ func TestRepositoriesComeAndGo(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrNotExist)
 }
 
+func TestRemains(t *testing.T) {
+	t.Parallel()
+
+	root := t.TempDir()
+	complete := repository(t, filepath.Join(root, "complete"))
+	require.False(t, disk.IsRemains(complete))
+	require.False(t, disk.IsRemains(filepath.Join(root, "missing")))
+
+	broken := repository(t, filepath.Join(root, "broken"))
+	require.NoError(t, os.Remove(filepath.Join(broken, "HEAD")))
+	require.True(t, disk.IsRemains(broken))
+
+	// Groups of repositories can have any name.
+	repository(t, filepath.Join(root, "group/objects/x.git"))
+	repository(t, filepath.Join(root, "group/config/y.git"))
+	require.False(t, disk.IsRemains(filepath.Join(root, "group")))
+	require.False(t, disk.IsRemains(root))
+}
+
 func TestReplace(t *testing.T) {
 	t.Parallel()
 
