@@ -28,11 +28,10 @@ const defaultDuration = 4 * time.Second
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-
-	if err := run(ctx, os.Args[1:], os.Stdout); err != nil {
+	err := run(ctx, os.Args[1:], os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
-		stop()
 		os.Exit(1)
 	}
 }
@@ -89,8 +88,11 @@ const (
 
 // measure runs the selected workloads and prints a line for each.
 func (r *rig) measure(ctx context.Context, s settings, out io.Writer) error {
-	_, _ = fmt.Fprintf(out, "# cpus=%d go=%s seconds=%.1f replicas=%d fsync=on\n",
+	_, err := fmt.Fprintf(out, "# cpus=%d go=%s seconds=%.1f replicas=%d fsync=on\n",
 		runtime.NumCPU(), runtime.Version(), s.duration.Seconds(), replicas)
+	if err != nil {
+		return fmt.Errorf("print header: %w", err)
+	}
 
 	for _, work := range workloads() {
 		if !s.selected.MatchString(work.name) {

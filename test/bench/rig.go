@@ -148,9 +148,11 @@ func (r *rig) startProxy(
 		return e, err
 	}
 
-	return e, e.createHot(ctx, &gitalypb.Repository{
+	err = e.createHot(ctx, &gitalypb.Repository{
 		StorageName: realStorage, RelativePath: "bench/hot.git",
 	}, started.GitURL("bench/hot.git"))
+
+	return e, err
 }
 
 // connectDirectly makes the ways past all proxies: to a null node and to a bundled one.

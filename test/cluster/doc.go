@@ -18,8 +18,8 @@
 //
 // # Invariants
 //
-//   - Every program is the leader of its own process group, and Kill ends the group, so that Git and
-//     hooks die together with the node that started them.
+//   - Every program is the leader of its own process group, and Kill ends the group, so that Git
+//     and hooks die together with the node that started them.
 //   - The kernel kills a program when the harness dies (PDEATHSIG), so nothing is left behind.
 //   - Ports are chosen below the range from which the kernel takes the source ports of outgoing
 //     connections, so that the port of a dead node stays free until it is started again.

@@ -33,7 +33,8 @@ func readReferences(
 func reference(t *testing.T, node *cluster.Node, replicaPath, name string) string {
 	t.Helper()
 
-	text, err := onDisk(t.Context(), node, replicaPath, "for-each-ref", "--format=%(objectname)", name)
+	text, err := onDisk(t.Context(), node, replicaPath,
+		"for-each-ref", "--format=%(objectname)", name)
 	require.NoError(t, err)
 
 	return text

@@ -48,7 +48,7 @@ func (r *repository) metadata(t require.TestingT) metadata {
 	ctx := r.rig.context
 	conn, err := pgx.Connect(ctx, r.rig.Database().DSN())
 	require.NoError(t, err)
-	defer conn.Close(ctx)
+	defer func() { _ = conn.Close(ctx) }() // nothing is under way
 
 	rows, err := conn.Query(ctx, query, r.proto.GetStorageName(), r.proto.GetRelativePath())
 	require.NoError(t, err)

@@ -10,27 +10,17 @@ import (
 	"praefect/proxy/gitalypb"
 )
 
-// TestPush pushes every kind of change with Git and looks at what became of it: on the disks of
-// all nodes, in the metadata, and in a clone.
-func TestPush(t *testing.T) {
-	t.Parallel()
+// step is one push of several changes.
+type step struct {
+	name string
+	args []string
+	// missing and present are references afterwards.
+	present, missing []string
+}
 
-	r := startRig(t, withPatience)
-	repo := r.createRepository(t)
-	user := newCheckout(t, repo.remote())
-	first := user.commit(t, "file", "one")
-	user.mustGit(t, "push", "origin", "main")
-	user.mustGit(t, "branch", "feature")
-	user.commit(t, "file", "two")
-	user.mustGit(t, "branch", "topic")
-	user.mustGit(t, "tag", "-a", "v1", "-m", "version 1")
-
-	for _, step := range []struct {
-		name string
-		args []string
-		// missing and present are references afterwards.
-		present, missing []string
-	}{
+// pushes lists every kind of change, for a history whose first commit is given.
+func pushes(first string) []step {
+	return []step{
 		{
 			name: "several references", args: []string{"main", "feature", "topic", "v1"},
 			present: []string{
@@ -49,17 +39,36 @@ func TestPush(t *testing.T) {
 			present: []string{"refs/heads/topic"},
 		},
 		{
-			name: "deletion, creation and update", args: []string{":atomic-1", "main:refs/heads/new", "+main:topic"},
+			name:    "deletion, creation and update",
+			args:    []string{":atomic-1", "main:refs/heads/new", "+main:topic"},
 			present: []string{"refs/heads/new", "refs/heads/topic"},
 			missing: []string{"refs/heads/atomic-1"},
 		},
-	} {
+	}
+}
+
+// TestPush pushes every kind of change with Git and looks at what became of it: on the disks of
+// all nodes, in the metadata, and in a clone.
+func TestPush(t *testing.T) {
+	t.Parallel()
+
+	r := startRig(t, withPatience)
+	repo := r.createRepository(t)
+	user := newCheckout(t, repo.remote())
+	first := user.commit(t, "file", "one")
+	user.mustGit(t, "push", "origin", "main")
+	user.mustGit(t, "branch", "feature")
+	user.commit(t, "file", "two")
+	user.mustGit(t, "branch", "topic")
+	user.mustGit(t, "tag", "-a", "v1", "-m", "version 1")
+
+	for _, step := range pushes(first) {
 		before := repo.metadata(t)
 		user.mustGit(t, append([]string{"push", "origin"}, step.args...)...)
 
 		after := repo.metadata(t)
 		require.Greater(t, after.generation, before.generation, step.name)
-		require.Len(t, after.current(), len(r.Nodes()), "%s: a healthy node was left behind", step.name)
+		require.Len(t, after.current(), len(r.Nodes()), "left behind: %s", step.name)
 		require.Equal(t, before.primary, after.primary, step.name)
 		repo.requireConsistent(t)
 		for _, name := range step.present {

@@ -59,8 +59,9 @@ func withSwitchboards(t *testing.T, r *rig, config *cluster.Config) {
 	}
 }
 
-// withPatience makes the proxy wait longer for nodes that lag behind. On a machine that is busy with
-// other tests healthy nodes drift further apart than in life, and the proxy goes on without them.
+// withPatience makes the proxy wait longer for nodes that lag behind. On a machine that is busy
+// with other tests healthy nodes drift further apart than in life, and the proxy goes on without
+// them.
 func withPatience(_ *testing.T, _ *rig, config *cluster.Config) {
 	config.Extra = "[transactions]\ngrace_min = \"5s\"\ngrace_max = \"5s\"\n"
 }
@@ -131,7 +132,9 @@ func (r *rig) checkHealth(t *testing.T) {
 	}
 	if r.Proxy().Process().Running() {
 		assert.EventuallyWithT(t, func(c *assert.CollectT) {
-			for _, name := range []string{"transactions_live", "unsettled_writes", "draining_calls"} {
+			for _, name := range []string{
+				"transactions_live", "unsettled_writes", "draining_calls",
+			} {
 				assert.Zero(c, r.metric(c, "gitaly_praefect_"+name), name)
 			}
 		}, promised, tick)

@@ -140,7 +140,8 @@ func TestStartWithoutDatabase(t *testing.T) {
 	file := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o600))
 	process, err := cluster.Spawn(cluster.Command{
-		Path: suite.programs.Praefect, Args: []string{"-config", file}, Log: filepath.Join(dir, "log"),
+		Path: suite.programs.Praefect, Args: []string{"-config", file},
+		Log: filepath.Join(dir, "log"),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, process.Kill()) })
