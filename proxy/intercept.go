@@ -32,6 +32,7 @@ func (e *entered) Context() context.Context { return e.ctx }
 func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
+	reserve(len(info.FullMethod))
 	kind := kindOf(info.IsClientStream, info.IsServerStream)
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
 	gauge := a.running.WithLabelValues(kind)
@@ -85,7 +86,7 @@ func (a *around) unaryStatus(
 // panicked counts a panic and tells of it. The other calls of the process go on.
 func (a *around) panicked(ctx context.Context, value any) error {
 	a.panics.Inc()
-	visitFrom(ctx).log.Error("call panicked", zap.Any("panic", value),
+	visitFrom(ctx).log().Error("call panicked", zap.Any("panic", value),
 		zap.ByteString("stack", debug.Stack()))
 	return status.Errorf(codes.Internal, "panic: %v", value)
 }
@@ -101,4 +102,18 @@ func kindOf(client, server bool) string {
 	default:
 		return "unary"
 	}
+}
+
+// reserved is a little more stack than a relayed call needs.
+const reserved = 12 << 10
+
+// reserve lets the goroutine of a call have its stack at once. A stack that grows is copied, and
+// each of its frames is adjusted: done later, on top of all interceptors, that took a tenth of the
+// time of a small read.
+//
+//go:noinline
+func reserve(use int) byte {
+	var stack [reserved]byte
+	stack[use%reserved] = 1
+	return stack[reserved/2]
 }

@@ -18,9 +18,9 @@ func (h *Handler) maintain(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	fan, err := h.Relay.Open(c.stream, c.relayCall(), to, relay.Unvoted{}, c.visit.log)
+	fan, err := h.Relay.Open(c.stream, c.relayCall(), to, relay.Unvoted{}, c.visit.log())
 	if err != nil {
-		return err //nolint:wrapcheck // a sentinel
+		return err
 	}
 	defer fan.Leave(func() {})
 	answer := fan.CarryAll()
@@ -31,7 +31,7 @@ func (h *Handler) maintain(ctx context.Context, c *call) error {
 	if failed != nil {
 		return firstError(fan.Withhold(), failed)
 	}
-	return fan.Deliver() //nolint:wrapcheck // a status
+	return fan.Deliver()
 }
 
 // replicas addresses the call to every replica of the route.

@@ -36,7 +36,7 @@ func (h *Handler) readStorage(ctx context.Context, c *call) error {
 	return h.attempts(c, func(tried []coordinator.Storage) (coordinator.Storage, error) {
 		storage, err := h.Coordinator.StorageRead(ctx, c.key.VirtualStorage, tried)
 		if err != nil {
-			return "", err //nolint:wrapcheck // a sentinel with its facts
+			return "", err
 		}
 		return storage, h.readFrom(ctx, c, place{storage: storage})
 	})
@@ -61,7 +61,7 @@ func (h *Handler) attempts(
 		}
 		tried, failed = append(tried, storage), repeatable.Err
 		h.metrics.retries.Inc()
-		c.visit.log.Warn("read failed on replica", zap.Inline(c.key),
+		c.visit.log().Warn("read failed on replica", zap.Inline(c.key),
 			zap.String("storage", string(storage)), zap.Error(repeatable.Err))
 	}
 	return failed
@@ -78,7 +78,7 @@ func (h *Handler) readFrom(ctx context.Context, c *call, from place) error {
 		// An id can be used once, so that each attempt needs its own.
 		channel, id, err := h.Sidechannels.Relay(ctx, cancel)
 		if err != nil {
-			return err //nolint:wrapcheck // says that it is the sidechannel's
+			return err
 		}
 		defer h.closeAside(c, channel)
 		outgoing = joined(outgoing, id)
@@ -88,13 +88,12 @@ func (h *Handler) readFrom(ctx context.Context, c *call, from place) error {
 	if err != nil {
 		return err
 	}
-	//nolint:wrapcheck // a status
 	return h.Relay.Read(ctx, c.stream, c.relayCall(), to, beside)
 }
 
 func (h *Handler) closeAside(c *call, channel *sidechannel.Relay) {
 	if err := channel.Close(); err != nil {
-		c.visit.log.Warn("sidechannel did not close", zap.Error(err))
+		c.visit.log().Warn("sidechannel did not close", zap.Error(err))
 	}
 }
 
@@ -113,9 +112,9 @@ func (a aside) Settle(err error) error {
 		return err
 	case err == nil, status.Code(err) == codes.Canceled:
 		// The call was cancelled because nobody takes the node's bytes any more.
-		return failed //nolint:wrapcheck // says that it is the sidechannel's
+		return failed
 	}
-	a.visit.log.Info("sidechannel of a failed read failed", zap.Error(failed))
+	a.visit.log().Info("sidechannel of a failed read failed", zap.Error(failed))
 	return err
 }
 

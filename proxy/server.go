@@ -95,7 +95,10 @@ func NewServer(
 	s := &Server{
 		dependencies: dependencies, config: config, log: log, stopping: make(chan struct{}),
 	}
-	return s, s.prepare()
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // prepare makes what all listeners share: the interceptors and their metrics.
@@ -135,7 +138,7 @@ func (s *Server) prepare() error {
 
 func newAround(log *zap.Logger) *around {
 	return &around{
-		log:      log,
+		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		statuses: statuses{table: statusTable()},
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitaly_praefect_panics_total",

@@ -17,7 +17,7 @@ import (
 // visit is what is known of a call for its line in the log. It belongs to the goroutine that
 // handles the call.
 type visit struct {
-	log         *zap.Logger
+	plain       *zap.Logger
 	method      string
 	kind        string
 	begin       time.Time
@@ -37,9 +37,8 @@ func enter(
 	incoming := incomingOf(ctx)
 	v := &visit{
 		method: method, kind: kind, begin: time.Now(),
-		correlation: correlationOf(incoming), incoming: incoming,
+		correlation: correlationOf(incoming), incoming: incoming, plain: log,
 	}
-	v.log = log.With(zap.String("correlation_id", v.correlation))
 	return context.WithValue(ctx, visitKey{}, v), v
 }
 
@@ -53,20 +52,24 @@ func visitFrom(ctx context.Context) *visit {
 	return v
 }
 
+// log returns a logger for what happens during the call. Most calls need none.
+func (v *visit) log() *zap.Logger {
+	return v.plain.With(zap.String("correlation_id", v.correlation))
+}
+
 // add adds fields to the line.
 func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...) }
 
 // leave writes the line.
 func (v *visit) leave(ctx context.Context, err error) {
 	code := status.Code(err)
-	line := v.log.Check(level(code), "finished call")
+	line := v.plain.Check(level(code), "finished call")
 	if line == nil || strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
 		return
 	}
 	fields := append(make([]zap.Field, 0, 24), v.fields...)
 	fields = append(fields,
-		zap.String("system", "grpc"),
-		zap.String("span.kind", "server"),
+		zap.String("correlation_id", v.correlation),
 		zap.String("grpc.code", code.String()),
 		zap.String("grpc.request.fullMethod", v.method),
 		zap.String("grpc.meta.method_type", v.kind),

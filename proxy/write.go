@@ -23,7 +23,7 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 		// The turn must not be held while a client makes up its mind.
 		rest, err := relay.ReceiveRest(c.stream, h.config.RequestBytes)
 		if err != nil {
-			return coordinator.OutcomeNone, err //nolint:wrapcheck // a status or a sentinel
+			return coordinator.OutcomeNone, err
 		}
 		carried.Rest, carried.Complete = rest, true
 	}
@@ -67,7 +67,7 @@ func (r *run) open(ctx context.Context, carried relay.Call) error {
 	})
 	if err != nil {
 		carried.Free()
-		return err //nolint:wrapcheck // says that the transaction did not begin
+		return err
 	}
 	r.live = live
 	r.call.visit.add(zap.Uint64("transaction_id", live.ID()))
@@ -75,7 +75,7 @@ func (r *run) open(ctx context.Context, carried relay.Call) error {
 	if err != nil {
 		carried.Free()
 	} else {
-		r.fan, err = r.handler.Relay.Open(r.call.stream, carried, to, live, r.call.visit.log)
+		r.fan, err = r.handler.Relay.Open(r.call.stream, carried, to, live, r.call.visit.log())
 	}
 	if err != nil {
 		r.forget(ctx)
@@ -124,7 +124,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	if err == nil {
 		err = r.fan.Deliver()
 	} else if withheld := r.fan.Withhold(); withheld != nil {
-		r.call.visit.log.Info("header of a failed write is lost", zap.Error(withheld))
+		r.call.visit.log().Info("header of a failed write is lost", zap.Error(withheld))
 	}
 	r.leave(ctx)
 	return outcome, err
@@ -139,7 +139,7 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 		case <-r.live.Settled():
 		case <-r.live.Broken():
 		case <-bound.C:
-			r.call.visit.log.Error("votes did not settle", zap.Inline(r.call.key))
+			r.call.visit.log().Error("votes did not settle", zap.Inline(r.call.key))
 		}
 	}
 	if votes := r.live.Summary(); votes.Prepared || votes.Failed {
@@ -194,7 +194,7 @@ func (r *run) forget(ctx context.Context) {
 	ctx, cancel := r.bounded(ctx)
 	defer cancel()
 	if _, err := r.live.Finish(ctx); err != nil {
-		r.call.visit.log.Error("vote did not end", zap.Inline(r.call.key), zap.Error(err))
+		r.call.visit.log().Error("vote did not end", zap.Inline(r.call.key), zap.Error(err))
 	}
 }
 

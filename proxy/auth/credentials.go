@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -22,11 +23,27 @@ func Credentials(token string, now func() time.Time) credentials.PerRPCCredentia
 type signer struct {
 	token string
 	now   func() time.Time
+	last  atomic.Pointer[signed]
 }
 
-// GetRequestMetadata returns the metadata that authenticates one call.
+// signed is what authenticates the calls of one second: a signature covers nothing but the second.
+type signed struct {
+	second   int64
+	metadata map[string]string
+}
+
+// GetRequestMetadata returns the metadata that authenticates one call. It must not be changed.
 func (s *signer) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
-	return map[string]string{"authorization": issue(s.token, s.now())}, nil
+	now := s.now()
+	last := s.last.Load()
+	if last == nil || last.second != now.Unix() {
+		last = &signed{
+			second:   now.Unix(),
+			metadata: map[string]string{"authorization": issue(s.token, now)},
+		}
+		s.last.Store(last)
+	}
+	return last.metadata, nil
 }
 
 // RequireTransportSecurity tells that the signature may travel without TLS.
