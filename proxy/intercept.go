@@ -2,18 +2,25 @@ package proxy
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime/debug"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+
+	"praefect/coordinator"
+	"praefect/proxy/method"
 )
 
 // around is what happens around every call: its line in the log, its status, panics.
 type around struct {
 	log      *zap.Logger
+	methods  Methods
 	statuses statuses
 	panics   prometheus.Counter
 	running  *prometheus.GaugeVec
@@ -72,7 +79,7 @@ func (a *around) streamStatus(
 
 // unaryStatus does the same for unary calls.
 func (a *around) unaryStatus(
-	ctx context.Context, request any, _ *grpc.UnaryServerInfo, next grpc.UnaryHandler,
+	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
 ) (response any, err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -80,7 +87,29 @@ func (a *around) unaryStatus(
 		}
 	}()
 	response, err = next(ctx, request)
-	return response, a.statuses.of(ctx, err)
+	return response, a.statuses.of(ctx, a.concluded(ctx, info.FullMethod, err))
+}
+
+// concluded tells clients what became of a write that the proxy does itself: a removal. It is done
+// with one change of the metadata, so that only their silence leaves it in doubt.
+func (a *around) concluded(ctx context.Context, name string, err error) error {
+	called, known := a.methods.Lookup(name)
+	if !known || called.Operation != method.Mutator {
+		return err
+	}
+	outcome := coordinator.OutcomeNone
+	switch {
+	case err == nil:
+		outcome = coordinator.OutcomeRecorded
+	case errors.Is(err, coordinator.ErrMetadataUnavailable):
+		outcome = coordinator.OutcomeUnknown
+		err = fmt.Errorf("%w: %w", coordinator.ErrOutcomeUnknown, err)
+	}
+	trailer := metadata.Pairs(OutcomeKey, outcome.String())
+	if failed := grpc.SetTrailer(ctx, trailer); failed != nil {
+		visitFrom(ctx).log().Warn("outcome is not sent", zap.Error(failed))
+	}
+	return err
 }
 
 // panicked counts a panic and tells of it. The other calls of the process go on.

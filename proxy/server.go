@@ -105,7 +105,7 @@ func NewServer(
 func (s *Server) prepare() error {
 	calls := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
 		grpcprom.WithHistogramBuckets(s.config.LatencyBuckets)))
-	around := newAround(s.log)
+	around := newAround(s.dependencies.Handler.Methods, s.log)
 	s.connections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gitaly_praefect_connections_total",
 		Help: "Total number of connections to Praefect",
@@ -136,9 +136,10 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-func newAround(log *zap.Logger) *around {
+func newAround(methods Methods, log *zap.Logger) *around {
 	return &around{
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
+		methods:  methods,
 		statuses: statuses{table: statusTable()},
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitaly_praefect_panics_total",

@@ -14,9 +14,11 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
 	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	"google.golang.org/grpc/status"
 
+	"praefect/coordinator"
 	"praefect/proxy/auth"
 	"praefect/proxy/gitalypb"
 )
@@ -113,6 +115,51 @@ func (broken) ServerInfo(
 	context.Context, *gitalypb.ServerInfoRequest,
 ) (*gitalypb.ServerInfoResponse, error) {
 	panic("oh no")
+}
+
+// removals is a service of the proxy's own that removes repositories, or fails to.
+type removals struct {
+	gitalypb.UnimplementedRepositoryServiceServer
+	err error
+}
+
+func (r removals) RemoveRepository(
+	context.Context, *gitalypb.RemoveRepositoryRequest,
+) (*gitalypb.RemoveRepositoryResponse, error) {
+	return &gitalypb.RemoveRepositoryResponse{}, r.err
+}
+
+func TestServerTellsTheOutcomeOfItsOwnWrites(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err     error
+		code    codes.Code
+		outcome string
+	}{
+		"removed": {code: codes.OK, outcome: "recorded"},
+		"not there": {
+			err: status.Error(codes.NotFound, "x"), code: codes.NotFound, outcome: "none",
+		},
+		"busy": {err: coordinator.ErrBusy, code: codes.Unavailable, outcome: "none"},
+		"in doubt": {
+			err: coordinator.ErrMetadataUnavailable, code: codes.Internal, outcome: "unknown",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, func(s *settings) {
+				s.native = func(registrar grpc.ServiceRegistrar) error {
+					gitalypb.RegisterRepositoryServiceServer(registrar, removals{err: tc.err})
+					return nil
+				}
+			})
+			var trailer metadata.MD
+			_, err := gitalypb.NewRepositoryServiceClient(c.client).RemoveRepository(
+				t.Context(), &gitalypb.RemoveRepositoryRequest{}, grpc.Trailer(&trailer))
+			require.Equal(t, tc.code, status.Code(err))
+			require.Equal(t, []string{tc.outcome}, trailer.Get("praefect-outcome"))
+		})
+	}
 }
 
 func TestServerSurvivesAPanic(t *testing.T) {

@@ -263,6 +263,22 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
+func TestCredentialsChangeWithTheSecond(t *testing.T) {
+	t.Parallel()
+	now := vectorTime()
+	credentials := auth.Credentials("foo", func() time.Time { return now })
+	seen := map[string]int{}
+	for range 3 {
+		for range 2 {
+			md, err := credentials.GetRequestMetadata(t.Context())
+			require.NoError(t, err)
+			seen[md["authorization"]]++
+			now = now.Add(500 * time.Millisecond)
+		}
+	}
+	require.Len(t, seen, 3)
+}
+
 func TestCredentialsOfToday(t *testing.T) {
 	t.Parallel()
 	conn, _ := start(t, auth.Config{Token: "secret"},
