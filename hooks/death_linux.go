@@ -53,7 +53,7 @@ func descendants(pid int) []int {
 		if err != nil {
 			continue // as above
 		}
-		for _, field := range strings.Fields(string(children)) {
+		for field := range strings.FieldsSeq(string(children)) {
 			if child, err := strconv.Atoi(field); err == nil {
 				found = append(append(found, child), descendants(child)...)
 			}

@@ -66,6 +66,7 @@ type bench struct {
 func setup(t *testing.T, transaction *hooks.Transaction) *bench {
 	t.Helper()
 
+	//nolint:usetesting // The path of a socket must be short.
 	dir, err := os.MkdirTemp("", "hooks-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })

@@ -101,7 +101,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 		return errors.Join(fmt.Errorf("say that it is ready: %w", err), listener.Close(), n.Close())
 	}
 
-	return n.Run(ctx, listener) //nolint:wrapcheck // says it all
+	return n.Run(ctx, listener)
 }
 
 // listen opens a listener for tcp://host:port or unix:path. A socket file that a killed process

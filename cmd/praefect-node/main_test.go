@@ -168,7 +168,7 @@ func TestTerminates(t *testing.T) {
 	var dialer net.Dialer
 	idle, err := dialer.DialContext(t.Context(), "tcp", strings.TrimPrefix(b.address, "tcp://"))
 	require.NoError(t, err)
-	defer idle.Close()
+	t.Cleanup(func() { require.NoError(t, idle.Close()) })
 
 	ctx, cancel := context.WithTimeout(t.Context(), waitLong)
 	defer cancel()

@@ -229,8 +229,7 @@ func (n *Node) checkBranch(ctx context.Context, branch string) error {
 		return failf(codes.InvalidArgument, "invalid branch name: %q", branch)
 	}
 	err := n.git.Run(ctx, git.Command{Args: []string{"check-ref-format", "refs/heads/" + branch}})
-	var failed *git.Error
-	if errors.As(err, &failed) {
+	if _, ok := errors.AsType[*git.Error](err); ok {
 		return failf(codes.InvalidArgument, "invalid branch name: %q", branch)
 	}
 

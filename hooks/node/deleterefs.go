@@ -52,16 +52,28 @@ func (n *Node) namesToDelete(
 	}
 
 	if len(given) > 0 {
-		bad := slices.DeleteFunc(slices.Clone(given), func(name string) bool {
-			return strings.HasPrefix(name, "refs/") && !strings.ContainsAny(name, "\x00\n ~^:?*[\\")
-		})
-		if len(bad) > 0 {
-			return nil, deletionMalformed(bad)
-		}
-
-		return given, nil
+		return given, wellFormed(given)
 	}
 
+	return n.namesExcept(ctx, repo, except)
+}
+
+// wellFormed refuses names that no reference can have.
+func wellFormed(names []string) error {
+	bad := slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return strings.HasPrefix(name, "refs/") && !strings.ContainsAny(name, "\x00\n ~^:?*[\\")
+	})
+	if len(bad) > 0 {
+		return deletionMalformed(bad)
+	}
+
+	return nil
+}
+
+// namesExcept returns all references but those with the given beginnings.
+func (n *Node) namesExcept(
+	ctx context.Context, repo repository, except []string,
+) ([]string, error) {
 	all, err := n.references(ctx, repo.path)
 	if err != nil {
 		return nil, err

@@ -67,7 +67,19 @@ func (r *rig) gateway(t *testing.T, repo *gitalypb.Repository) string {
 			t.Errorf("upload pack: %v", err)
 		}
 	})
-	mux.HandleFunc("POST /r.git/git-receive-pack", func(w http.ResponseWriter, q *http.Request) {
+	mux.HandleFunc("POST /r.git/git-receive-pack", r.receive(t, repo))
+
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+
+	return server.URL + "/r.git"
+}
+
+// receive carries a push.
+func (r *rig) receive(t *testing.T, repo *gitalypb.Repository) http.HandlerFunc {
+	t.Helper()
+
+	return func(w http.ResponseWriter, q *http.Request) {
 		body, err := io.ReadAll(q.Body)
 		if err != nil {
 			t.Errorf("read push: %v", err)
@@ -78,12 +90,7 @@ func (r *rig) gateway(t *testing.T, repo *gitalypb.Repository) string {
 			t.Errorf("receive pack: %v", err)
 		}
 		_, _ = io.WriteString(w, output)
-	})
-
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-
-	return server.URL + "/r.git"
+	}
 }
 
 func TestCloneAndPushOverHTTP(t *testing.T) {
@@ -207,7 +214,7 @@ func (r *rig) servePush(
 		}
 		var sending sync.WaitGroup
 		defer sending.Wait()
-		defer out.Close() // The client ends then, and what it says.
+		defer func() { _ = out.Close() }() // The client ends then, and what it says.
 		sending.Go(func() {
 			buffer := make([]byte, 64<<10)
 			for {

@@ -55,7 +55,7 @@ func (n *negotiation) count(line string) {
 	switch verb {
 	case "want":
 		n.counts.Wants++
-		if _, capabilities, ok := strings.Cut(argument, " "); ok && n.counts.Wants == 1 {
+		if _, capabilities, ok := strings.Cut(argument, " "); ok && n.counts.GetWants() == 1 {
 			n.counts.Caps = strings.Fields(capabilities)
 		}
 	case "have":

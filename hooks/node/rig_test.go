@@ -40,32 +40,24 @@ const (
 var hooksBinary string
 
 func TestMain(m *testing.M) {
-	os.Exit(testMain(m))
-}
-
-func testMain(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "node-test-")
 	if err != nil {
 		panic(err)
 	}
-	defer os.RemoveAll(dir)
+	defer os.RemoveAll(dir) //nolint:errcheck // The tests are over.
 
 	hooksBinary = filepath.Join(dir, "praefect-hooks")
-	build := exec.Command("go", "build", "-o", hooksBinary, "praefect/cmd/praefect-hooks")
+	build := exec.CommandContext(context.Background(),
+		"go", "build", "-o", hooksBinary, "praefect/cmd/praefect-hooks")
 	if output, err := build.CombinedOutput(); err != nil {
 		panic(fmt.Sprintf("%v: %s", err, output))
 	}
 
-	code := m.Run()
-	if code == 0 {
+	if m.Run() == 0 {
 		if err := goleak.Find(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-
-			return 1
+			panic(err)
 		}
 	}
-
-	return code
 }
 
 // rig is a running node and a proxy-like client of it.

@@ -48,7 +48,7 @@ func (n *Node) infoRefs(
 		return stream.Send(&gitalypb.InfoRefsResponse{Data: data})
 	})
 	if _, err := io.WriteString(output, pktLine("# service=git-"+service+"\n")+"0000"); err != nil {
-		return err
+		return fmt.Errorf("send service line: %w", err)
 	}
 	err = n.git.Run(stream.Context(), git.Command{
 		Config: append(settings, request.GetGitConfigOptions()...),

@@ -156,11 +156,10 @@ func explainUpdates(updates []git.Update, err error) error {
 
 // concernedBy finds the update whose reference Git names in its message.
 func concernedBy(updates []git.Update, err error) git.Update {
-	var failed *git.Error
-	if errors.As(err, &failed) {
+	if failed, ok := errors.AsType[*git.Error](err); ok {
 		for _, u := range updates {
 			if strings.Contains(failed.Stderr, "'"+u.Reference+"'") ||
-				strings.Contains(failed.Stderr, ": "+u.Reference) {
+				strings.HasSuffix(failed.Stderr, ": "+u.Reference) {
 				return u
 			}
 		}

@@ -140,8 +140,10 @@ func TestFanClientDeadline(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, relay.DefaultConfig(), func(stream grpc.ServerStream) error {
+			if _, err := receive(stream); err != nil {
+				return err
+			}
 			_, err := receive(stream)
-			_, err = receive(stream)
 			return err
 		})
 		v := newVotes()
@@ -286,7 +288,7 @@ func TestFanOverdue(t *testing.T) {
 			r := newRig(t, relay.DefaultConfig(), eofThen(nil), eofThen(nil))
 			v := newVotes()
 			r.fanning(shape{client: true}, v, func(
-				_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+				_ grpc.ServerStream, _ *relay.Fan, answer relay.Answer,
 			) error {
 				require.ErrorIs(t, answer.Cause, relay.ErrPrimaryOverdue)
 				return status.Error(codes.Aborted, "overdue")

@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -23,7 +24,7 @@ func null(stream grpc.ServerStream) error {
 	defer frame.Free()
 	for {
 		err := stream.RecvMsg(&frame)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return stream.SendMsg(&relay.Frame{})
 		}
 		if err != nil {
@@ -67,7 +68,7 @@ func benchServe(
 	go func() { served <- server.Serve(listener) }()
 	b.Cleanup(func() {
 		server.Stop()
-		<-served
+		<-served //nolint:errcheck // stopping is its only end
 	})
 	dialing := append(relay.DialOptions(),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(relay.NewCodec())),
@@ -96,6 +97,7 @@ func BenchmarkFanout(b *testing.B) {
 func BenchmarkFanoutPooled(b *testing.B) { benchFanout(b) }
 
 func benchFanout(b *testing.B, options ...grpc.ServerOption) {
+	b.Helper()
 	for _, count := range []int{1, 3} {
 		b.Run(fmt.Sprintf("destinations=%d", count), func(b *testing.B) {
 			nodes := make([]*grpc.ClientConn, count)
@@ -201,7 +203,7 @@ func benchCall(b *testing.B, conn *grpc.ClientConn, call relay.Call, message []b
 			break
 		}
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		b.Error(err)
 	}
 }

@@ -112,18 +112,23 @@ func (f *Fan) run(ctx context.Context, b *branch, primary bool) {
 	default:
 		b.err = b.follow()
 	}
-	switch {
-	case b.seen():
-		f.voting.Ended(b.to.Name)
-	case !b.ejected.Load():
-		f.voting.Lost(b.to.Name)
-	}
+	f.tell(b)
 	if b.err != nil && !primary {
 		f.report(b, unopened)
 	}
 	close(b.over)
 	if f.running.Add(-1) == 0 {
 		close(f.over)
+	}
+}
+
+// tell lets whoever counts the votes know how a node's part has ended.
+func (f *Fan) tell(b *branch) {
+	switch {
+	case b.seen():
+		f.voting.Ended(b.to.Name)
+	case !b.ejected.Load():
+		f.voting.Lost(b.to.Name)
 	}
 }
 

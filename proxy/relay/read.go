@@ -23,8 +23,11 @@ type Aside interface {
 // nothingAside is the Aside of a call that has none.
 type nothingAside struct{}
 
+// Settle returns the status as it is.
 func (nothingAside) Settle(status error) error { return status }
-func (nothingAside) Begun() bool               { return false }
+
+// Begun returns false.
+func (nothingAside) Begun() bool { return false }
 
 // Read carries a call to one node and returns the node's status. Messages, headers and trailers
 // have reached the client by then, except after a [RepeatableError]. The node's call ends with
@@ -57,6 +60,7 @@ type question struct {
 // ask carries a question. The library needs no goroutine for it.
 func (r *Relay) ask(ctx context.Context, client grpc.ServerStream, q question) error {
 	var header, trailer metadata.MD
+	//nolint:gocritic // The capacity is cut, so this is a copy.
 	options := append(r.options[:1:1], grpc.Header(&header), grpc.Trailer(&trailer))
 	var answer Frame
 	defer answer.Free()
@@ -73,7 +77,7 @@ func (r *Relay) ask(ctx context.Context, client grpc.ServerStream, q question) e
 		return err
 	}
 	r.metrics.toClient.Add(float64(answer.Len()))
-	return client.SendMsg(&answer)
+	return client.SendMsg(&answer) //nolint:wrapcheck // a status
 }
 
 // stream carries a call in which somebody sends more than one message.
@@ -108,16 +112,16 @@ func (r *Relay) pump(client grpc.ServerStream, node grpc.ClientStream) error {
 	for {
 		err := client.RecvMsg(&frame)
 		if errors.Is(err, io.EOF) {
-			return node.CloseSend()
+			return node.CloseSend() //nolint:wrapcheck // a status
 		}
 		if err != nil {
-			return err
+			return err //nolint:wrapcheck // a status
 		}
 		r.metrics.fromClient.Add(float64(frame.Len()))
 		err = node.SendMsg(&frame)
 		frame.Free()
 		if err != nil {
-			return nil //nolint:nilerr // the node ended the call: its status is being received
+			return nil
 		}
 	}
 }

@@ -154,7 +154,7 @@ func Size(dir string) (int64, error) {
 			return nil
 		}
 
-		return err
+		return err //nolint:wrapcheck // it is wrapped below
 	})
 	if err != nil {
 		return 0, fmt.Errorf("measure directory: %w", err)

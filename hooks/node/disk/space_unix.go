@@ -14,7 +14,7 @@ func (d *Disk) Space() (available, used int64, err error) {
 	if err := syscall.Statfs(d.root, &status); err != nil {
 		return 0, 0, fmt.Errorf("ask for space: %w", err)
 	}
-	block := int64(status.Bsize)
+	block := int64(status.Bsize) //nolint:unconvert // Its type differs between systems.
 
 	return int64(status.Bavail) * block, int64(status.Blocks-status.Bfree) * block, nil
 }

@@ -31,12 +31,6 @@ func Malformed(err error) bool {
 	return says(err, "invalid ref format") || says(err, "refusing to update ref with bad name")
 }
 
-// Refused tells whether a hook refused the change.
-func Refused(err error) bool {
-	return says(err, "ref updates aborted by hook") ||
-		says(err, "aborted by the reference-transaction hook")
-}
-
 // says tells whether Git wrote all of the parts.
 func says(err error, parts ...string) bool {
 	var failed *Error

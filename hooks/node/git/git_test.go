@@ -200,7 +200,6 @@ func TestUpdaterSaysWhy(t *testing.T) {
 			err = u.Prepare([]git.Update{tc.update})
 			for other, why := range map[string]func(error) bool{
 				"locked": git.Locked, "moved": git.Moved, "malformed": git.Malformed,
-				"refused": git.Refused,
 			} {
 				want := name
 				if name == "exists" || name == "missing" {
@@ -227,5 +226,8 @@ func TestRefusedByHook(t *testing.T) {
 			{Reference: "refs/heads/a", New: commit(t, g, dir, "one")},
 		}),
 	})
-	require.True(t, git.Refused(err), "%v", err)
+	var failed *git.Error
+	require.ErrorAs(t, err, &failed)
+	require.Regexp(t, `aborted by (the reference-transaction )?hook`, failed.Stderr)
+	require.Empty(t, references(t, g, dir))
 }
