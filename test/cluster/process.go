@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 )
 
@@ -29,6 +30,7 @@ type Process struct {
 	command *exec.Cmd
 	log     string
 	done    chan struct{}
+	paused  atomic.Bool
 }
 
 // Spawn starts a program. It is killed by the kernel when the harness ends.
@@ -121,10 +123,21 @@ func (p *Process) Kill() error {
 }
 
 // Pause freezes the whole process group (SIGSTOP).
-func (p *Process) Pause() error { return p.signalGroup(syscall.SIGSTOP) }
+func (p *Process) Pause() error {
+	p.paused.Store(true)
+
+	return p.signalGroup(syscall.SIGSTOP)
+}
 
 // Resume lets a frozen process group go on (SIGCONT).
-func (p *Process) Resume() error { return p.signalGroup(syscall.SIGCONT) }
+func (p *Process) Resume() error {
+	p.paused.Store(false)
+
+	return p.signalGroup(syscall.SIGCONT)
+}
+
+// Answers tells whether the program can answer: it has not ended, and it is not frozen.
+func (p *Process) Answers() bool { return p.Running() && !p.paused.Load() }
 
 // Signal sends a signal to the program alone.
 func (p *Process) Signal(signal syscall.Signal) error {

@@ -21,6 +21,7 @@ const (
 	atPrepared    point = "before-prepared"
 	atPromised    point = "after-prepared"
 	atCommitted   point = "before-committed"
+	atConfirmed   point = "after-committed"
 	atPostReceive point = "before-post-receive"
 )
 

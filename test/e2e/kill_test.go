@@ -10,24 +10,27 @@ import (
 	"praefect/test/cluster"
 )
 
-// victim is who is killed.
+// victim is who fails, and how.
 type victim string
 
 const (
-	thePrimary   victim = "primary"
-	theSecondary victim = "secondary"
-	theClient    victim = "client"
+	killedPrimary   victim = "primary killed"
+	killedSecondary victim = "secondary killed"
+	frozenSecondary victim = "secondary frozen"
+	killedClient    victim = "client killed"
 )
 
-// TestKill kills the primary, a secondary or the client while a push stands still at some point.
+// TestKill kills or freezes somebody while a push of two branches stands still at some point.
 // Whatever came of the push: replicas that are recorded as current are equal, the same branch can
 // be written within ten seconds, and when the victim is back all replicas are equal and no lock is
 // left.
 func TestKill(t *testing.T) {
 	t.Parallel()
 
-	points := []point{atPreReceive, atUpdate, atPrepared, atPromised, atCommitted, atPostReceive}
-	for _, who := range []victim{thePrimary, theSecondary, theClient} {
+	points := []point{
+		atPreReceive, atUpdate, atPrepared, atPromised, atCommitted, atConfirmed, atPostReceive,
+	}
+	for _, who := range []victim{killedPrimary, killedSecondary, frozenSecondary, killedClient} {
 		for _, at := range points {
 			t.Run(string(who)+"/"+string(at), func(t *testing.T) {
 				t.Parallel()
@@ -49,39 +52,59 @@ func testKill(t *testing.T, who victim, at point) {
 	repo.waitCurrent(t)
 
 	node := repo.primary(t)
-	if who == theSecondary {
+	if who == killedSecondary || who == frozenSecondary {
 		node = repo.secondary(t)
 	}
 	board := r.boards[node.Storage]
 	release := board.stopAt(t, repo.replicaPath, at)
 
 	commit := user.commit(t, "file", "change")
-	pushing, err := startGroup(user.command(t.Context(), "push", "origin", "main"))
+	pushing, err := startGroup(user.command(t.Context(), "push", "origin", "main", "main:other"))
 	require.NoError(t, err)
 	board.waitReached(t, repo.replicaPath, at)
+	r.fail(t, who, node, pushing)
+	release()
 
-	if who == theClient {
-		pushing.kill(t)
-		r.waitGone(t)
-		release()
-	} else {
-		require.NoError(t, node.Kill())
-		release()
-	}
 	acknowledged := pushing.wait(t) == nil
-	if who == theSecondary {
-		require.True(t, acknowledged, "a dead secondary must not fail a push: %s", pushing.output())
+	if who == killedSecondary || who == frozenSecondary {
+		require.True(t, acknowledged, "a sick secondary fails no push: %s", pushing.output())
 	}
-
 	repo.requireConsistent(t)
 	repo.requireWritable(t)
 	if acknowledged {
-		repo.requireContains(t, commit)
+		repo.requireContains(t, commit, "main", "other")
 	}
-	if who != theClient {
-		restart(t, node)
-	}
+	heal(t, node)
 	repo.waitConverged(t)
+}
+
+// fail lets the victim fail.
+func (r *rig) fail(t *testing.T, who victim, node *cluster.Node, client *group) {
+	t.Helper()
+
+	switch who {
+	case killedPrimary, killedSecondary:
+		require.NoError(t, node.Kill())
+	case frozenSecondary:
+		require.NoError(t, node.Process().Pause())
+	case killedClient:
+		client.kill(t)
+		r.waitGone(t)
+	}
+}
+
+// heal brings a node back that was killed or frozen.
+func heal(t *testing.T, node *cluster.Node) {
+	t.Helper()
+
+	if node.Process().Running() {
+		require.NoError(t, node.Process().Resume())
+
+		return
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), waitLong)
+	defer cancel()
+	require.NoError(t, node.Start(ctx))
 }
 
 // requireWritable demands that the branch main can be written within the promised time.
@@ -104,18 +127,12 @@ func (r *repository) requireWritable(t *testing.T) {
 	}, promised, tick, "main cannot be written")
 }
 
-// requireContains demands that a clone of main has the commit.
-func (r *repository) requireContains(t *testing.T, commit string) {
+// requireContains demands that branches of a clone have the commit.
+func (r *repository) requireContains(t *testing.T, commit string, branches ...string) {
 	t.Helper()
 
-	clone(t, r.remote()).mustGit(t, "merge-base", "--is-ancestor", commit, "origin/main")
-}
-
-// restart starts a dead node again.
-func restart(t *testing.T, node *cluster.Node) {
-	t.Helper()
-
-	ctx, cancel := context.WithTimeout(t.Context(), waitLong)
-	defer cancel()
-	require.NoError(t, node.Start(ctx))
+	copied := clone(t, r.remote())
+	for _, branch := range branches {
+		copied.mustGit(t, "merge-base", "--is-ancestor", commit, "origin/"+branch)
+	}
 }

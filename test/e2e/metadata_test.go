@@ -92,7 +92,7 @@ func (r *repository) waitConverged(t *testing.T) {
 }
 
 // requireConsistent demands that the replicas recorded as current come to be equal, as read from
-// the disks and as those nodes answer that run. Calls that are just ending may take a moment.
+// the disks and as those nodes answer that can. Calls that are just ending may take a moment.
 func (r *repository) requireConsistent(t *testing.T) {
 	t.Helper()
 
@@ -104,7 +104,7 @@ func (r *repository) requireConsistent(t *testing.T) {
 		}
 		requireEqual(c, current, r.references)
 		requireEqual(c, slices.DeleteFunc(current, func(n *cluster.Node) bool {
-			return !n.Process().Running()
+			return !n.Process().Answers()
 		}), r.checksum)
 		require.Equal(c, before, r.metadata(c), "metadata changed meanwhile")
 	}, promised, tick)

@@ -65,11 +65,7 @@ func TestSecondaryFailsDuringUpload(t *testing.T) {
 
 			require.NotContains(t, repo.metadata(t).current(), node.Storage)
 			repo.requireConsistent(t)
-			if node.Process().Running() {
-				require.NoError(t, node.Process().Resume())
-			} else {
-				restart(t, node)
-			}
+			heal(t, node)
 			repo.waitConverged(t)
 			require.Equal(t, commit, reference(t, node, repo.replicaPath, "refs/heads/main"))
 		})
