@@ -18,7 +18,6 @@ func (h *Handler) begin(ctx context.Context, c *call) (*coordinator.Write, error
 	if !c.method.Creates() {
 		options := (*behaviour)(c.method).options()
 		options.Additional = beside
-		//nolint:wrapcheck // says that the write did not begin
 		return h.Coordinator.BeginWrite(ctx, c.key, options)
 	}
 	options := coordinator.CreationOptions{Additional: beside}
@@ -26,7 +25,6 @@ func (h *Handler) begin(ctx context.Context, c *call) (*coordinator.Write, error
 		update := (*behaviour)(c.method.Update).options()
 		options.Upsert = &update
 	}
-	//nolint:wrapcheck // says that the creation did not begin
 	return h.Coordinator.BeginCreation(ctx, c.key, options)
 }
 
@@ -48,7 +46,7 @@ func (c *call) beside() (*coordinator.Key, error) {
 	}
 	source, present, err := wire.Locate(c.message, c.method.Hint)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // says what is malformed
+		return nil, err
 	}
 	key := keyOf(source)
 	if !present || key.VirtualStorage != c.key.VirtualStorage || key.RelativePath == "" {

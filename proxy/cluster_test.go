@@ -100,7 +100,7 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		})
 	}
 	c.decide(storages, s)
-	handler := c.carry(nodes, s)
+	handler := c.carry(nodes)
 	c.serve(handler, s)
 	c.create(storages)
 	c.client = c.dial(insecure.NewCredentials())
@@ -127,7 +127,7 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 }
 
 // carry connects to the nodes and returns the handler.
-func (c *cluster) carry(nodes []backend.Node, s settings) *proxy.Handler {
+func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 	c.t.Helper()
 	sidechannels := sidechannel.NewRegistry(c.log)
 	pool, err := backend.Dial(nodes, backend.Dependencies{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"maps"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/metadata"
@@ -36,8 +37,7 @@ func (c *call) outgoing() metadata.MD {
 	}
 	// The client's slices are shared, so they are never appended to in place.
 	name := string(c.key.VirtualStorage)
-	md[virtualStorageKey] = append(md[virtualStorageKey][:len(md[virtualStorageKey]):len(
-		md[virtualStorageKey])], name)
+	md[virtualStorageKey] = append(slices.Clip(md[virtualStorageKey]), name)
 	md[correlationKey] = []string{c.visit.correlation}
 	return md
 }
@@ -63,7 +63,7 @@ func with(md metadata.MD, key, value string) metadata.MD {
 func joined(md, further metadata.MD) metadata.MD {
 	changed := maps.Clone(md)
 	for key, values := range further {
-		changed[key] = append(changed[key][:len(changed[key]):len(changed[key])], values...)
+		changed[key] = append(slices.Clip(changed[key]), values...)
 	}
 	return changed
 }

@@ -68,7 +68,7 @@ func newNode(t testing.TB, storage string) *node {
 	go func() { served <- server.Serve(mux.Listener(listener)) }()
 	n.kill = sync.OnceFunc(func() {
 		server.Stop()
-		<-served
+		<-served //nolint:errcheck // stopping is its only end
 		_ = n.peers.Close()
 	})
 	t.Cleanup(n.kill)

@@ -223,8 +223,8 @@ func TestReadWithSidechannelIsRepeated(t *testing.T) {
 		var answer []byte
 		waiter := waiting.Register(func(channel *sidechannel.ClientConn) error {
 			_, err := channel.Write([]byte("want"))
-			if err = errors.Join(err, channel.CloseWrite()); err != nil {
-				return err
+			if joined := errors.Join(err, channel.CloseWrite()); joined != nil {
+				return joined
 			}
 			answer, err = io.ReadAll(channel)
 			return err

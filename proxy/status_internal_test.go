@@ -78,7 +78,7 @@ func TestEverySentinelHasACode(t *testing.T) {
 		}
 	}
 	rules := statusTable()
-	require.Equal(t, count, len(rules), "one rule for each sentinel")
+	require.Len(t, rules, count, "one rule for each sentinel")
 	for i, one := range rules {
 		for _, other := range rules[:i] {
 			require.NotErrorIs(t, one.err, other.err, "two rules for one sentinel")

@@ -59,8 +59,12 @@ func push(hash string) script {
 			phase gitalypb.VoteTransactionRequest_Phase
 			hash  string
 		}{
-			{synchronized, "pre-receive"}, {synchronized, "update"}, {prepared, hash},
-			{committed, hash}, {synchronized, "post-receive"}, {committed, ""},
+			{synchronized, "pre-receive"},
+			{synchronized, "update"},
+			{prepared, hash},
+			{committed, hash},
+			{synchronized, "post-receive"},
+			{committed, ""},
 		} {
 			if v.vote(step.phase, step.hash) != commit {
 				return errAborted
