@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -24,6 +25,18 @@ func serveCommand() *cli.Command {
 		Description: "Logs to standard output. SIGTERM or SIGINT end it gracefully within " +
 			"graceful_stop_timeout, a second one at once.",
 		Action: serve,
+	}
+}
+
+// garbagePercent is how much garbage may pile up, relative to what is in use. Little is in use and
+// each call leaves garbage, so that the default of 100 collects many times a second: a sixth of the
+// processor time of small calls.
+const garbagePercent = 400
+
+// collectLess sets garbagePercent unless the operator has chosen otherwise.
+func collectLess() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbagePercent)
 	}
 }
 
@@ -46,6 +59,7 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 	log.Info("Starting Praefect", zap.String("version", version()))
 	remark(log, config)
 
+	collectLess()
 	graceful, force, release := stopSignals(ctx)
 	defer release()
 	err = boot.Run(graceful, log, boot.Options{
