@@ -33,8 +33,10 @@ func TestObjectPool(t *testing.T) {
 	creation := hooks.SumText(emptyConfig + "HEAD " + f.second + " refs/heads/main\n" +
 		"refs/heads/main " + f.second + " \nrefs/heads/old " + f.first + " \n" +
 		"refs/tags/v1 " + f.second + " \n")
-	f.votes.require(t, append(
-		[]string{prepared(references), prepared(references)}, all(creation)...)...)
+	head := hooks.SumText(hooks.UpdateLine(zero, "ref:refs/heads/main", "HEAD"))
+	f.votes.require(t, append([]string{
+		prepared(references), prepared(references), prepared(head), committed(head),
+	}, all(creation)...)...)
 	require.Equal(t, f.references(t, f.repo), f.references(t, pool.GetRepository()))
 
 	link := &gitalypb.LinkRepositoryToObjectPoolRequest{ObjectPool: pool, Repository: f.repo}
@@ -75,6 +77,22 @@ func TestObjectPool(t *testing.T) {
 	require.NoDirExists(t, f.path(pool.GetRepository()))
 	runGit(t, f.path(f.repo), "fsck", "--strict")
 	f.requireNoLocks(t)
+}
+
+func TestPoolOfAnEmptyRepository(t *testing.T) {
+	t.Parallel()
+
+	r := start(t)
+	origin := r.create(t, "empty.git")
+	pool := &gitalypb.Repository{StorageName: storage, RelativePath: "@cluster/pools/6b/86/1"}
+	_, err := gitalypb.NewObjectPoolServiceClient(r.conn).CreateObjectPool(
+		voting(t.Context(), true), &gitalypb.CreateObjectPoolRequest{
+			ObjectPool: &gitalypb.ObjectPool{Repository: pool}, Origin: origin,
+		})
+	require.NoError(t, err)
+	head := hooks.SumText(hooks.UpdateLine(zero, "ref:refs/heads/main", "HEAD"))
+	r.votes.require(t, append(
+		[]string{prepared(head), committed(head)}, all(hooks.SumText(emptyConfig))...)...)
 }
 
 // disconnect ends the borrowing of the repository.
@@ -119,7 +137,7 @@ func TestRefusedPools(t *testing.T) {
 		return err
 	}
 
-	for at := 1; at <= 4; at++ {
+	for at := 1; at <= 6; at++ {
 		f.votes.verdictAt(at, abort)
 		require.Equal(t, codes.FailedPrecondition, status.Code(create()), "vote %d", at)
 		require.NoDirExists(t, f.path(pool.GetRepository()))

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -14,9 +15,10 @@ import (
 
 // CreateObjectPool implements gitalypb.ObjectPoolServiceServer.
 //
-// A node with new Git makes a pool by a clone, and the clone announces its references to the
-// reference-transaction hook before the repository is voted on: twice prepared, once for the loose
-// and once for the packed references, and never committed. This node casts the same votes.
+// Nodes make a pool by a clone. New Git tells the reference-transaction hook of it before the
+// repository itself is voted on: the references twice as prepared, once for each place in which it
+// could store them, and never as committed; then HEAD as prepared and committed. Old Git keeps
+// quiet, so this node casts these votes itself.
 func (s *objectPoolService) CreateObjectPool(
 	ctx context.Context, request *gitalypb.CreateObjectPoolRequest,
 ) (*gitalypb.CreateObjectPoolResponse, error) {
@@ -70,13 +72,13 @@ func (n *Node) likeness(ctx context.Context, dir string) (creation, error) {
 	}, nil
 }
 
-// copyLocally fetches all references of a repository of this storage into a new one.
+// copyLocally fetches what a clone of a repository of this storage gets into a new one.
 func (n *Node) copyLocally(ctx context.Context, from, to string) error {
 	err := n.git.Run(ctx, git.Command{
 		Repository: to,
 		Args: []string{
 			"fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--atomic",
-			from, "+refs/*:refs/*",
+			from, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*",
 		},
 	})
 	if err != nil {
@@ -86,24 +88,45 @@ func (n *Node) copyLocally(ctx context.Context, from, to string) error {
 	return nil
 }
 
-// announce casts the votes of a clone for its references.
+// announce casts the votes of a clone.
 func (n *Node) announce(ctx context.Context, part participation, dir string) error {
 	found, err := n.references(ctx, dir)
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return err
+	}
+	head, err := n.head(ctx, dir)
+	if err != nil {
+		return err
+	}
+	format, err := n.optional(ctx, dir, "rev-parse", "--show-object-format")
+	if err != nil {
+		return fmt.Errorf("ask for object format: %w", err)
 	}
 
 	var lines strings.Builder
 	for _, r := range found {
-		lines.WriteString(hooks.UpdateLine(zeroID(formatOf(r.object)), r.object, r.name))
+		lines.WriteString(hooks.UpdateLine(zeroID(format), r.object, r.name))
 	}
-	for _, store := range []string{"loose", "packed"} {
-		if err := part.Vote(ctx, hooks.Prepared, hooks.SumText(lines.String())); err != nil {
-			return failf(codes.FailedPrecondition, "vote on %s references: %w", store, err)
+	references := hooks.SumText(lines.String())
+	target := hooks.SumText(hooks.UpdateLine(zeroID(format), "ref:"+head.target, "HEAD"))
+	votes := []announcement{{hooks.Prepared, target}, {hooks.Committed, target}}
+	if len(found) > 0 {
+		votes = slices.Insert(votes, 0,
+			announcement{hooks.Prepared, references}, announcement{hooks.Prepared, references})
+	}
+	for _, vote := range votes {
+		if err := part.Vote(ctx, vote.phase, vote.hash); err != nil {
+			return failf(codes.FailedPrecondition, "vote on clone: %w", err)
 		}
 	}
 
 	return nil
+}
+
+// announcement is one vote of a clone.
+type announcement struct {
+	phase hooks.Phase
+	hash  hooks.Hash
 }
 
 // formatOf tells the object format by an object id.
