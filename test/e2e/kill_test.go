@@ -112,10 +112,12 @@ func (r *repository) requireWritable(t *testing.T) {
 	t.Helper()
 
 	user := newCheckout(t, r.remote())
-	ctx, cancel := context.WithTimeout(t.Context(), promised)
-	defer cancel()
-
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		// A read that reaches a frozen node hangs. Whoever tries again is sent elsewhere as soon
+		// as the node is found not to answer.
+		ctx, cancel := context.WithTimeout(t.Context(), promised/3)
+		defer cancel()
+
 		_, err := user.git(ctx, "fetch", "--quiet", "origin", "main")
 		require.NoError(c, err)
 		_, err = user.git(ctx, "reset", "--quiet", "--hard", "origin/main")
