@@ -7,34 +7,39 @@ GOLANGCI_LINT_VERSION := v2.15.0
 LINT                  := $(BIN)/tools/golangci-lint-$(GOLANGCI_LINT_VERSION)/golangci-lint
 GENERATE              := cd proxy/gitalypb/generate && GOFLAGS= GOWORK=off $(GO) run .
 
+# What Debian has to provide; the race detector needs a C compiler.
+PACKAGES              := ca-certificates git postgresql
+
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 
 .PHONY: help
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: packages
+packages: ## install missing Debian packages, or say which; demo, run, test and bench do it
+	.ci/setup $(PACKAGES)
 
 .PHONY: build
 build: ## build every binary into bin/
 	$(GO) build -o $(BIN)/ ./cmd/...
 
 .PHONY: demo
-demo: build ## tell the story: three nodes, real pushes, two nodes killed and repaired (60 s)
-	.ci/setup git postgresql
+demo: packages build ## three nodes, real pushes, two nodes killed and repaired (under a minute)
 	$(BIN)/praefect-demo story
 
 .PHONY: run
-run: build ## start the same cluster, print where to push to, and stay until Ctrl-C
-	.ci/setup git postgresql
+run: packages build ## start the same cluster, print where to push to, and stay until Ctrl-C
 	$(BIN)/praefect-demo run
 
 .PHONY: test
-test: ## every test, with the race detector; installs git, postgresql and gcc when it may
-	.ci/setup git postgresql gcc
+test: PACKAGES += gcc
+test: packages ## every test, with the race detector
 	$(GO) test -race -timeout 15m ./...
 
 .PHONY: bench
-bench: build ## measure reads, writes, clones and pushes, direct and through the proxy
-	.ci/setup git postgresql
+bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
 
 .PHONY: verify
