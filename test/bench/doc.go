@@ -10,7 +10,9 @@
 //
 // direct and proxy are operations (or megabytes) a second, ratio is proxy/direct, and cpu_us is
 // CPU time of the proxy process per operation in microseconds. Streams add cpu_s_gb, CPU seconds
-// per gigabyte. Another praefect adds other=... other_ratio=... other_cpu_us=... other_p50_ms=...
+// per gigabyte. ratio_cpu is what ratio would be if nothing but the CPU time of clients, null nodes
+// and proxy counted: it holds on a busy machine too. Another praefect adds other=...,
+// other_ratio=..., other_cpu_us=..., other_ratio_cpu=... and other_p50_ms=...
 //
 // A null node answers at once. To a call that carries transaction metadata it first casts two
 // votes over the backchannel, PREPARED and COMMITTED; uploads it swallows; downloads it makes up.

@@ -13,8 +13,9 @@ import (
 // endpoint is one way to the nodes: directly, or through a proxy.
 type endpoint struct {
 	name string
-	// pid is the proxy's process, 0 when there is none.
+	// pid is the proxy's process, 0 when there is none; others are those of clients and null nodes.
 	pid     int
+	others  []int
 	storage string
 	conns   []*grpc.ClientConn
 	payload []byte

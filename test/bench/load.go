@@ -14,8 +14,9 @@ type result struct {
 	operations int
 	bytes      int64
 	elapsed    time.Duration
-	cpu        time.Duration
-	latencies  []time.Duration
+	// cpu is the CPU time of the proxy, all that of clients, nodes and proxy together.
+	cpu, all  time.Duration
+	latencies []time.Duration
 }
 
 func (r *result) add(other result) {
@@ -23,6 +24,7 @@ func (r *result) add(other result) {
 	r.bytes += other.bytes
 	r.elapsed += other.elapsed
 	r.cpu += other.cpu
+	r.all += other.all
 	r.latencies = append(r.latencies, other.latencies...)
 }
 

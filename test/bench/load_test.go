@@ -65,7 +65,8 @@ func TestLine(t *testing.T) {
 
 	second := func(operations int, bytes int64, cpu time.Duration) result {
 		return result{
-			operations: operations, bytes: bytes, cpu: cpu, elapsed: time.Second,
+			operations: operations, bytes: bytes, elapsed: time.Second,
+			cpu: cpu, all: cpu + 10*time.Millisecond,
 			latencies: []time.Duration{2 * time.Millisecond},
 		}
 	}
@@ -76,13 +77,14 @@ func TestLine(t *testing.T) {
 		proxy: second(500, 0, 50*time.Millisecond), other: &other,
 	}
 	require.Equal(t, "bench name=read direct=1000.0 proxy=500.0 ratio=0.500 cpu_us=100.0 "+
-		"p50_ms=2.00 direct_p50_ms=2.00 other=200.0 other_ratio=0.200 other_cpu_us=500.0 "+
-		"other_p50_ms=2.00 unit=op/s", calls.line())
+		"ratio_cpu=0.083 p50_ms=2.00 direct_p50_ms=2.00 "+
+		"other=200.0 other_ratio=0.200 other_cpu_us=500.0 "+
+		"other_ratio_cpu=0.018 other_p50_ms=2.00 unit=op/s", calls.line())
 
 	streams := comparison{
 		work: &workload{name: "clone", streams: true}, direct: second(8, gigabyte, 0),
 		proxy: second(4, gigabyte/2, time.Second),
 	}
 	require.Equal(t, "bench name=clone direct=1024.0 proxy=512.0 ratio=0.500 cpu_us=250000.0 "+
-		"cpu_s_gb=2.00 p50_ms=2.00 direct_p50_ms=2.00 unit=MB/s", streams.line())
+		"cpu_s_gb=2.00 ratio_cpu=0.005 p50_ms=2.00 direct_p50_ms=2.00 unit=MB/s", streams.line())
 }

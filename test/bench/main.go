@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -150,6 +151,10 @@ func (e *endpoint) measure(
 	if err != nil {
 		return result{}, err
 	}
+	allBefore, err := e.cpuOfAll()
+	if err != nil {
+		return result{}, err
+	}
 
 	done, err := drive(ctx, work.clients, duration,
 		func(ctx context.Context, client, n int) (int64, error) {
@@ -160,7 +165,11 @@ func (e *endpoint) measure(
 	}
 
 	after, err := e.cpu()
-	done.cpu = after - before
+	if err != nil {
+		return done, err
+	}
+	allAfter, err := e.cpuOfAll()
+	done.cpu, done.all = after-before, allAfter-allBefore
 
 	return done, err
 }
@@ -172,4 +181,16 @@ func (e *endpoint) cpu() (time.Duration, error) {
 	}
 
 	return cpuTime(e.pid)
+}
+
+// cpuOfAll is the CPU time so far of everybody who takes part: this process, the null nodes, and
+// the proxy.
+func (e *endpoint) cpuOfAll() (time.Duration, error) {
+	total, err := e.cpu()
+	for _, pid := range e.others {
+		used, failed := cpuTime(pid)
+		total, err = total+used, errors.Join(err, failed)
+	}
+
+	return total, err
 }

@@ -31,6 +31,9 @@ func (c *comparison) line() string {
 	if c.work.streams {
 		add("cpu_s_gb=%.2f", cpuPerGigabyte(&c.proxy))
 	}
+	if !c.work.hot {
+		add("ratio_cpu=%.3f", c.cpuRatio(&c.proxy))
+	}
 	add("p50_ms=%.2f direct_p50_ms=%.2f", millis(c.proxy.median()), millis(c.direct.median()))
 
 	if c.other != nil {
@@ -38,6 +41,9 @@ func (c *comparison) line() string {
 		add("other_cpu_us=%.1f", cpuPerOperation(c.other))
 		if c.work.streams {
 			add("other_cpu_s_gb=%.2f", cpuPerGigabyte(c.other))
+		}
+		if !c.work.hot {
+			add("other_ratio_cpu=%.3f", c.cpuRatio(c.other))
 		}
 		add("other_p50_ms=%.2f", millis(c.other.median()))
 	}
@@ -65,6 +71,14 @@ func (c *comparison) perSecond(r *result) float64 {
 func (c *comparison) rate(r *result) string { return fmt.Sprintf("%.1f", c.perSecond(r)) }
 
 func (c *comparison) ratio(r *result) float64 { return c.perSecond(r) / c.perSecond(&c.direct) }
+
+// cpuRatio is what the ratio would be if nothing but the CPU time of clients, nodes and proxy
+// counted. Unlike the ratio it does not depend on what else the machine does meanwhile.
+func (c *comparison) cpuRatio(r *result) float64 {
+	return cpuPerAll(&c.direct) / cpuPerAll(r)
+}
+
+func cpuPerAll(r *result) float64 { return r.all.Seconds() / float64(r.operations) }
 
 func cpuPerOperation(r *result) float64 {
 	return float64(r.cpu.Microseconds()) / float64(r.operations)

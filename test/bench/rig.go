@@ -143,6 +143,7 @@ func (r *rig) startProxy(
 		return nil, err
 	}
 	e.name, e.pid = programs.Praefect, started.Proxy().Process().PID()
+	e.others = r.participants()
 
 	if err := e.create(ctx); err != nil {
 		return e, err
@@ -161,7 +162,7 @@ func (r *rig) connectDirectly(ctx context.Context, address string) error {
 	if r.directNull, err = connect(address, nullStorage, token); err != nil {
 		return err
 	}
-	r.directNull.name = "null node"
+	r.directNull.name, r.directNull.others = "null node", r.participants()
 
 	node := r.clusters[0].Nodes()[0]
 	if r.directReal, err = connect(node.Address, node.Storage, token); err != nil {
@@ -172,6 +173,16 @@ func (r *rig) connectDirectly(ctx context.Context, address string) error {
 	return r.directReal.createHot(ctx, &gitalypb.Repository{
 		StorageName: node.Storage, RelativePath: "bench/direct.git",
 	}, node.Path("bench/direct.git"))
+}
+
+// participants are this process, which runs the clients, and the null nodes.
+func (r *rig) participants() []int {
+	pids := []int{os.Getpid()}
+	for _, node := range r.nullNodes {
+		pids = append(pids, node.PID())
+	}
+
+	return pids
 }
 
 // direct is the way past all proxies for a workload.
