@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
-	"go.uber.org/zap/zaptest"
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -65,18 +65,23 @@ address = "unix:/nonexistent/gitaly.socket"
 
 // running is a server in the background.
 type running struct {
-	file *configfile.File
-	stop func()
-	done chan error
+	file  *configfile.File
+	stop  func()
+	force chan struct{}
+	done  chan error
 }
 
 func start(t *testing.T, file *configfile.File) *running {
 	t.Helper()
 
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{file: file, stop: cancel, done: make(chan error, 1)}
+	r := &running{
+		file: file, stop: cancel, force: make(chan struct{}), done: make(chan error, 1),
+	}
 	go func() {
-		r.done <- boot.Run(ctx, zaptest.NewLogger(t), boot.Options{Config: file, Version: "v1"})
+		r.done <- boot.Run(ctx, zap.NewNop(), boot.Options{
+			Config: file, Version: "v1", Force: r.force,
+		})
 	}()
 	t.Cleanup(cancel)
 
