@@ -24,8 +24,9 @@ const (
 	defaultDrain = 35 * time.Second
 	// defaultSettle is how long a node that was lost may still be acting on what it was told.
 	defaultSettle = 2 * time.Second
-	// defaultCreationTTL is how long a creation outlives the proxy that runs it.
-	defaultCreationTTL = time.Minute
+	// defaultNodeDeadline is after what time a Gitaly node gives up a vote that nobody answers, and a
+	// margin.
+	defaultNodeDeadline = 5*time.Minute + 30*time.Second
 )
 
 // Config tunes a [Coordinator]. The zero value of a field means its default.
@@ -47,9 +48,9 @@ type Config struct {
 	Drain time.Duration
 	// Settle delays the repair of a replica whose node was lost during a write. Default 2 s.
 	Settle time.Duration
-	// CreationTTL is the time after which a creation whose process died is undone. It is
-	// renewed three times as often. Default 1 min.
-	CreationTTL time.Duration
+	// NodeDeadline is the time after which no node acts any more on a call whose proxy is gone.
+	// Default 5.5 min.
+	NodeDeadline time.Duration
 }
 
 // WithDefaults fills in what is zero.
@@ -61,7 +62,7 @@ func (c Config) WithDefaults() Config {
 	fill(&c.RouteBytes, defaultRouteBytes)
 	fill(&c.Drain, defaultDrain)
 	fill(&c.Settle, defaultSettle)
-	fill(&c.CreationTTL, defaultCreationTTL)
+	fill(&c.NodeDeadline, defaultNodeDeadline)
 	return c
 }
 
@@ -78,7 +79,7 @@ func (c Config) Validate() error {
 		"turn wait": int64(c.TurnWait), "queue": int64(c.QueueMax),
 		"record timeout": int64(c.RecordTimeout), "route age": int64(c.RouteAge),
 		"route bytes": c.RouteBytes, "drain": int64(c.Drain), "settle": int64(c.Settle),
-		"creation ttl": int64(c.CreationTTL),
+		"node deadline": int64(c.NodeDeadline),
 	} {
 		if value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, name)

@@ -12,15 +12,20 @@ import (
 // settlePause is how often outcomes are tried again that the store did not take.
 const settlePause = time.Second
 
-// renewalsPerTTL is how often a creation is renewed in the time after which it would expire.
-const renewalsPerTTL = 3
-
 // Dependencies are what a [Coordinator] works with. None may be nil.
 type Dependencies struct {
 	Cluster    Cluster
 	Store      Store
 	Health     Health
+	Lease      Lease
 	Registerer prometheus.Registerer
+}
+
+// Lease is the right of this process to commit, to record and to use what it has cached.
+type Lease interface {
+	// Incarnation returns the present incarnation, and whether its lease holds at this moment. It
+	// is asked for each cached read.
+	Incarnation() (Incarnation, bool)
 }
 
 // Coordinator decides where reads and writes go and records what became of them. The package
@@ -28,10 +33,10 @@ type Dependencies struct {
 type Coordinator struct {
 	config    Config
 	store     Store
+	lease     Lease
 	groups    map[VirtualStorage]*group
 	lines     *lines
 	unsettled unsettled
-	creations creations
 	metrics   *metrics
 	log       *zap.Logger
 	repairs   chan struct{}
@@ -53,7 +58,8 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 	}
 	config = config.WithDefaults()
 	c := &Coordinator{
-		config: config, store: dependencies.Store, lines: newLines(config.QueueMax),
+		config: config, store: dependencies.Store, lease: dependencies.Lease,
+		lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
@@ -70,14 +76,10 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 func (c *Coordinator) Run(ctx context.Context) error {
 	settle := time.NewTicker(settlePause)
 	defer settle.Stop()
-	renew := time.NewTicker(c.config.CreationTTL / renewalsPerTTL)
-	defer renew.Stop()
 	for {
 		select {
 		case <-settle.C:
 			c.settle(ctx)
-		case <-renew.C:
-			c.renewCreations(ctx)
 		case <-ctx.Done():
 			return nil
 		}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -75,18 +72,21 @@ func (c *Coordinator) create(
 	if err != nil {
 		return nil, err
 	}
+	incarnation, leased := c.lease.Incarnation()
+	if !leased {
+		return nil, ErrLeaseLost
+	}
 	id := RepositoryID(rand.Int64N(1<<63-1) + 1)
 	creation := Creation{
 		ID: id, Key: key, ReplicaPath: ReplicaPath(id, key.RelativePath),
 		Primary:      group.storage(chosen.primary),
 		Participants: group.storages(chosen.members),
 		Assigned:     group.storages(chosen.assigned),
-		TTL:          c.config.CreationTTL,
+		Incarnation:  incarnation,
 	}
 	if err := c.store.Create(ctx, creation); err != nil {
 		return nil, err
 	}
-	c.creations.add(id)
 	return c.newCreation(group, creation, chosen, additional), nil
 }
 
@@ -138,7 +138,6 @@ const firstEpoch Epoch = 1
 // was surely not created.
 func (w *Write) conclude(ctx context.Context, result Result, failure error) (Outcome, error) {
 	c, id := w.coordinator, w.plan.Repository
-	defer c.creations.remove(id)
 	if result.PrimaryOK && failure == nil && !w.written() {
 		failure = errNothingWritten
 	}
@@ -175,54 +174,20 @@ func (w *Write) written() bool {
 
 // undo lets workers remove what a creation left on disks.
 func (w *Write) undo(ctx context.Context, running bool) {
-	var grace time.Duration
+	var grace, keep time.Duration
 	if running {
-		grace = w.coordinator.config.Drain
+		grace, keep = w.coordinator.config.Drain, w.coordinator.config.NodeDeadline
 	}
-	_, err := w.coordinator.store.Delete(ctx, w.plan.Repository, grace)
+	_, err := w.coordinator.store.Delete(ctx, Deletion{
+		Repository: w.plan.Repository, Grace: grace, Keep: keep,
+	})
 	switch {
 	case err == nil:
 		wake(w.coordinator.removals)
 	case !errors.Is(err, ErrRepositoryNotFound):
-		// The row expires, and is removed then.
+		// The row is found when this incarnation ends.
 		w.coordinator.log.Warn("failed creation is left to expire",
 			zap.Inline(w.plan.Key), zap.Error(err))
 	}
 }
 
-// creations are the ones under way in this process.
-type creations struct {
-	mu  sync.Mutex // guards the field below
-	ids map[RepositoryID]struct{}
-}
-
-func (s *creations) add(id RepositoryID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ids == nil {
-		s.ids = map[RepositoryID]struct{}{}
-	}
-	s.ids[id] = struct{}{}
-}
-
-func (s *creations) remove(id RepositoryID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ids, id)
-}
-
-func (s *creations) list() []RepositoryID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.ids))
-}
-
-func (c *Coordinator) renewCreations(ctx context.Context) {
-	ids := c.creations.list()
-	if len(ids) == 0 {
-		return
-	}
-	if err := c.store.RenewCreations(ctx, ids, c.config.CreationTTL); err != nil {
-		c.log.Warn("creations are not renewed", zap.Int("creations", len(ids)), zap.Error(err))
-	}
-}

@@ -31,6 +31,12 @@ var (
 	// ErrBusy says that the turn to commit on the repository did not come in time. Nothing
 	// was changed by the call that returns it; trying again later is right.
 	ErrBusy = errors.New("repository busy")
+	// ErrTurnTaken says that another write holds the turn of the repository, in this or another
+	// process, or that nobody has decided yet about one whose process is gone.
+	ErrTurnTaken = errors.New("turn is taken")
+	// ErrLeaseLost says that this process has not renewed its lease in time: others may act in its
+	// place, so it must not commit, record or use what it has cached.
+	ErrLeaseLost = errors.New("lease of this process is lost")
 	// ErrPrimaryChanged says that the primary or its epoch is another than the one to which
 	// the write was sent. The write was not committed; trying again is right.
 	ErrPrimaryChanged = errors.New("primary of the repository changed")

@@ -217,7 +217,7 @@ func (w *Write) holdTurn(ctx context.Context) error {
 }
 
 func (w *Write) verify(ctx context.Context) {
-	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository)
+	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository, 0)
 	if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
 		w.coordinator.log.Warn("comparison of replicas is not scheduled",
 			zap.Inline(w.plan.Key), zap.Error(err))

@@ -49,7 +49,7 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 	defer c.lines.release(in, turn)
 
 	defer group.routes.invalidate(key.RelativePath)
-	repository, err := c.store.Delete(ctx, found.id, removalGrace)
+	repository, err := c.store.Delete(ctx, Deletion{Repository: found.id, Grace: removalGrace})
 	if err != nil {
 		return nil, err
 	}

@@ -62,7 +62,7 @@ func (w *Write) settle(ctx context.Context) bool {
 	recorded, err := store.Record(ctx, outcome)
 	refused := errors.Is(err, ErrSuperseded)
 	if refused {
-		err = store.ScheduleVerification(ctx, outcome.Repository)
+		err = store.ScheduleVerification(ctx, outcome.Repository, 0)
 	}
 	if err != nil {
 		log.Warn("outcome of a write is not recorded yet", zap.Inline(w.plan.Key), zap.Error(err))
