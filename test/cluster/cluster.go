@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,7 +14,7 @@ import (
 	"praefect/coordinator/postgres/pgserver"
 )
 
-// stopWait is how long Close lets the proxy end in order before it is killed.
+// stopWait is how long Close lets the proxies end in order before it is killed.
 const stopWait = 15 * time.Second
 
 // Cluster is a running cluster.
@@ -22,14 +23,15 @@ type Cluster struct {
 	dir    string
 	owned  bool
 	nodes  []*Node
-	proxy  *Proxy
-	// gateway is nil until the proxy serves, server when the database is not ours.
+	// proxies is not empty.
+	proxies []*Proxy
+	// gateway is nil until the first proxy serves, server when the database is not ours.
 	gateway *gateway
 	server  *pgserver.Server
 }
 
 // Start starts PostgreSQL (unless Config names a database), migrates, starts the nodes and then the
-// proxy, and returns when everything serves. After an error nothing is left running.
+// proxies, and returns when everything serves. After an error nothing is left running.
 func Start(ctx context.Context, config Config) (*Cluster, error) {
 	c := &Cluster{config: config.withDefaults(), dir: config.Dir}
 
@@ -50,7 +52,7 @@ func (c *Cluster) start(ctx context.Context) error {
 		group.Go(func() error { return node.Start(groupCtx) })
 	}
 	group.Go(func() error {
-		_, err := c.proxy.Command(groupCtx, "sql-migrate")
+		_, err := c.Proxy().Command(groupCtx, "sql-migrate")
 
 		return err
 	})
@@ -58,11 +60,15 @@ func (c *Cluster) start(ctx context.Context) error {
 		return err
 	}
 
-	if err := c.proxy.Start(ctx); err != nil {
+	group, groupCtx = errgroup.WithContext(ctx)
+	for _, proxy := range c.proxies {
+		group.Go(func() error { return proxy.Start(groupCtx) })
+	}
+	if err := group.Wait(); err != nil {
 		return err
 	}
 
-	gateway, err := startGateway(ctx, c.proxy.Address, c.config, c.config.Log)
+	gateway, err := startGateway(ctx, c.Proxy().Address, c.config, c.config.Log)
 	if err != nil {
 		return fmt.Errorf("start gateway: %w", err)
 	}
@@ -100,11 +106,13 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		c.nodes = append(c.nodes, node)
 	}
 
-	proxy, err := newProxy(ctx, c.config, c.dir, c.nodes)
-	if err != nil {
-		return err
+	for number := range c.config.Proxies {
+		proxy, err := newProxy(ctx, c.config, place{dir: c.dir, name: proxyName(number)}, c.nodes)
+		if err != nil {
+			return err
+		}
+		c.proxies = append(c.proxies, proxy)
 	}
-	c.proxy = proxy
 
 	return nil
 }
@@ -123,8 +131,11 @@ func (c *Cluster) Node(storage string) (*Node, error) {
 	return nil, fmt.Errorf("find node %q: %w", storage, ErrUnknownStorage)
 }
 
-// Proxy returns the proxy.
-func (c *Cluster) Proxy() *Proxy { return c.proxy }
+// Proxy returns the first proxy.
+func (c *Cluster) Proxy() *Proxy { return c.proxies[0] }
+
+// Proxies returns all proxies.
+func (c *Cluster) Proxies() []*Proxy { return c.proxies }
 
 // GitURL is where Git finds a repository, by its relative path.
 func (c *Cluster) GitURL(relativePath string) string { return c.gateway.url + "/" + relativePath }
@@ -138,10 +149,13 @@ func (c *Cluster) VirtualStorage() string { return c.config.VirtualStorage }
 // Token is what clients present.
 func (c *Cluster) Token() string { return c.config.Token }
 
-// Database is the proxy's database.
+// Database is the proxies' database.
 func (c *Cluster) Database() Database { return c.config.Database }
 
-// Close ends the proxy in order, then everything else at once, and removes the directory when the
+// Server is the private PostgreSQL server; nil when Config named a database.
+func (c *Cluster) Server() *pgserver.Server { return c.server }
+
+// Close ends the proxies in order, then everything else at once, and removes the directory when the
 // harness made it. It may be called twice.
 func (c *Cluster) Close() error {
 	var errs []error
@@ -150,11 +164,7 @@ func (c *Cluster) Close() error {
 		errs = append(errs, c.gateway.close())
 		c.gateway = nil
 	}
-	if c.proxy != nil && c.proxy.process != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), stopWait)
-		errs = append(errs, c.proxy.process.Terminate(ctx))
-		cancel()
-	}
+	errs = append(errs, c.stopProxies()...)
 	for _, node := range c.nodes {
 		if node.process != nil {
 			errs = append(errs, node.process.Kill())
@@ -168,4 +178,21 @@ func (c *Cluster) Close() error {
 	}
 
 	return errors.Join(errs...)
+}
+
+// stopProxies asks all proxies to end, and waits for them.
+func (c *Cluster) stopProxies() []error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopWait)
+	defer cancel()
+
+	errs := make([]error, len(c.proxies))
+	var ending sync.WaitGroup
+	for i, proxy := range c.proxies {
+		if process := proxy.process; process != nil {
+			ending.Go(func() { errs[i] = process.Terminate(ctx) })
+		}
+	}
+	ending.Wait()
+
+	return errs
 }

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -24,6 +25,12 @@ type Config struct {
 	// (default gitaly-1, gitaly-2, gitaly-3).
 	VirtualStorage string
 	Storages       []string
+	// Proxies is how many proxies share the database (default 1).
+	Proxies int
+	// Route, if set, returns where (host:port) a proxy reaches a node or the database, so that
+	// somebody can stand in between. It is asked once for each of them. Default: the proxies are
+	// told where the others listen.
+	Route func(ctx context.Context, link Link) (string, error)
 	// Token is what clients of the proxy and of the nodes present (default "secret").
 	Token string
 	// Database is an empty database to use. Default: a private PostgreSQL server.
@@ -33,6 +40,10 @@ type Config struct {
 	Durable bool
 	// Hooks replaces Programs.Hooks on single nodes, by storage.
 	Hooks map[string]string
+	// VoteTimeout is how long a node waits for the verdict on a vote (default: the node's).
+	VoteTimeout time.Duration
+	// Env is added to the environment of the proxies.
+	Env []string
 	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).
 	GracefulStop time.Duration
 	// Log is the log of the gateway, which runs in this process (default: none).
@@ -43,6 +54,17 @@ type Config struct {
 	Extra string
 }
 
+// Link is a connection that the configuration of a proxy asks for.
+type Link struct {
+	// From is the name of the proxy, To the storage of the node or [DatabaseParty].
+	From, To string
+	// Network and Address are where the other one listens, as net.Dial takes it.
+	Network, Address string
+}
+
+// DatabaseParty is the name of the database as the end of a [Link].
+const DatabaseParty = "database"
+
 const defaultGracefulStop = 10 * time.Second
 
 func (c Config) withDefaults() Config {
@@ -51,6 +73,9 @@ func (c Config) withDefaults() Config {
 	}
 	if len(c.Storages) == 0 {
 		c.Storages = []string{"gitaly-1", "gitaly-2", "gitaly-3"}
+	}
+	if c.Proxies == 0 {
+		c.Proxies = 1
 	}
 	if c.Token == "" {
 		c.Token = "secret"

@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"strings"
 
 	"praefect/coordinator/postgres/pgserver"
 )
@@ -30,6 +34,30 @@ func (d Database) DSN() string {
 	}
 
 	return dsn
+}
+
+// listener is where the server listens, as net.Dial takes it.
+func (d Database) listener() (network, address string) {
+	if strings.HasPrefix(d.Host, "/") {
+		return "unix", filepath.Join(d.Host, fmt.Sprintf(".s.PGSQL.%d", d.Port))
+	}
+
+	return "tcp", net.JoinHostPort(d.Host, strconv.Itoa(d.Port))
+}
+
+// at returns the same database as it is reached at host:port.
+func (d Database) at(address string) (Database, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return d, fmt.Errorf("split address: %w", err)
+	}
+	d.Host = host
+	d.Port, err = strconv.Atoi(port)
+	if err != nil {
+		return d, fmt.Errorf("read port: %w", err)
+	}
+
+	return d, nil
 }
 
 // DatabaseOn names a database of a private server.

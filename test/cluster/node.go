@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 // Node is one storage: a disk and, most of the time, a running praefect-node.
@@ -14,12 +15,13 @@ type Node struct {
 	Address string
 	Disk    string
 
-	program string
-	hooks   string
-	token   string
-	log     string
-	sync    bool
-	process *Process
+	program  string
+	hooks    string
+	token    string
+	log      string
+	sync     bool
+	patience time.Duration
+	process  *Process
 }
 
 func newNode(ctx context.Context, config Config, dir, storage string) (*Node, error) {
@@ -39,14 +41,15 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 	}
 
 	return &Node{
-		Storage: storage,
-		Address: "tcp://" + address,
-		Disk:    disk,
-		program: config.Programs.Node,
-		hooks:   hooks,
-		token:   config.Token,
-		sync:    config.Durable,
-		log:     filepath.Join(dir, "log", storage+".log"),
+		Storage:  storage,
+		Address:  "tcp://" + address,
+		Disk:     disk,
+		program:  config.Programs.Node,
+		hooks:    hooks,
+		token:    config.Token,
+		sync:     config.Durable,
+		patience: config.VoteTimeout,
+		log:      filepath.Join(dir, "log", storage+".log"),
 	}, nil
 }
 
@@ -57,6 +60,9 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 	if !n.sync {
 		args = append(args, "-no-sync")
+	}
+	if n.patience > 0 {
+		args = append(args, "-vote-timeout", n.patience.String())
 	}
 
 	process, err := Spawn(Command{

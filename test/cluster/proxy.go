@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 )
 
-// Proxy is the praefect in front of the nodes.
+// Proxy is a praefect in front of the nodes.
 type Proxy struct {
+	// Name tells the proxies of a cluster apart; the files of each are called so.
+	Name string
 	// Address is where it listens (tcp://host:port), Socket its unix socket (unix:path), Metrics
 	// the URL of its metrics.
 	Address string
@@ -21,10 +23,25 @@ type Proxy struct {
 
 	program string
 	log     string
+	env     []string
 	process *Process
 }
 
-func newProxy(ctx context.Context, config Config, dir string, nodes []*Node) (*Proxy, error) {
+// place is where a proxy keeps its files, and how they are called.
+type place struct{ dir, name string }
+
+func (p place) file(suffix string) string { return filepath.Join(p.dir, p.name+suffix) }
+
+// proxyName numbers the proxies; the first has no number, as most clusters have no other.
+func proxyName(index int) string {
+	if index == 0 {
+		return "praefect"
+	}
+
+	return fmt.Sprintf("praefect-%d", index+1)
+}
+
+func newProxy(ctx context.Context, config Config, at place, nodes []*Node) (*Proxy, error) {
 	address, err := FreeAddress(ctx)
 	if err != nil {
 		return nil, err
@@ -35,17 +52,23 @@ func newProxy(ctx context.Context, config Config, dir string, nodes []*Node) (*P
 	}
 
 	proxy := &Proxy{
+		Name:       at.name,
 		Address:    "tcp://" + address,
-		Socket:     "unix:" + filepath.Join(dir, "praefect.socket"),
+		Socket:     "unix:" + at.file(".socket"),
 		Metrics:    "http://" + metrics + "/metrics",
-		ConfigFile: filepath.Join(dir, "praefect.toml"),
+		ConfigFile: at.file(".toml"),
 		program:    config.Programs.Praefect,
-		log:        filepath.Join(dir, "log", "praefect.log"),
+		log:        filepath.Join(at.dir, "log", at.name+".log"),
+		env:        config.Env,
 	}
 
+	reached, err := routes(ctx, config, at.name, nodes)
+	if err != nil {
+		return nil, err
+	}
 	text := configuration(config, listeners{
-		address: address, metrics: metrics, socket: filepath.Join(dir, "praefect.socket"),
-	}, nodes)
+		address: address, metrics: metrics, socket: at.file(".socket"),
+	}, reached)
 	if err := os.WriteFile(proxy.ConfigFile, []byte(text), 0o600); err != nil {
 		return nil, fmt.Errorf("write configuration: %w", err)
 	}
@@ -60,6 +83,7 @@ func (p *Proxy) Command(ctx context.Context, args ...string) (string, error) {
 
 	command := exec.CommandContext(ctx, p.program,
 		append([]string{"-config", p.ConfigFile}, args...)...)
+	command.Env = append(command.Environ(), p.env...)
 	command.Stdout, command.Stderr = &output, &output
 
 	if err := command.Run(); err != nil {
@@ -72,7 +96,7 @@ func (p *Proxy) Command(ctx context.Context, args ...string) (string, error) {
 // Launch starts the program without waiting for it.
 func (p *Proxy) Launch() error {
 	process, err := Spawn(Command{
-		Path: p.program, Args: []string{"-config", p.ConfigFile}, Log: p.log,
+		Path: p.program, Args: []string{"-config", p.ConfigFile}, Env: p.env, Log: p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("proxy: %w", err)

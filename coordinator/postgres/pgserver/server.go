@@ -5,7 +5,6 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,7 +167,8 @@ func settings(directory string, config Config) []string {
 		"shared_buffers=32MB", "dynamic_shared_memory_type=mmap",
 	}
 	if !config.Durable {
-		values = append(values, "fsync=off", "synchronous_commit=off", "full_page_writes=off")
+		// With synchronous_commit=off even the end of the server alone would lose commits.
+		values = append(values, "fsync=off", "full_page_writes=off")
 	}
 	var arguments []string
 	for _, value := range values {
@@ -258,8 +258,7 @@ func (s *Server) Stop() error {
 	if s.lifeline == nil {
 		return nil
 	}
-	_, err := io.WriteString(s.lifeline, "stop\n")
-	err = errors.Join(err, s.lifeline.Close(), s.cmd.Wait(), os.RemoveAll(s.directory))
+	err := errors.Join(s.say("stop"), s.lifeline.Close(), s.cmd.Wait(), os.RemoveAll(s.directory))
 	s.lifeline = nil
 	if err != nil {
 		return fmt.Errorf("stop PostgreSQL: %w", err)

@@ -71,6 +71,25 @@ func TestServerDurable(t *testing.T) {
 	}
 }
 
+func TestServerHalts(t *testing.T) {
+	t.Parallel()
+	server := start(t, pgserver.Config{})
+	ctx := t.Context()
+	for _, mode := range []pgserver.Mode{pgserver.Fast, pgserver.Immediate} {
+		database := "kept_" + string(mode)
+		require.NoError(t, server.Create(ctx, database, ""))
+		require.NoError(t, server.Halt(mode))
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			_, err := query(ctx, server.DSN(database), "SELECT '1'")
+			assert.Error(c, err)
+		}, 10*time.Second, 20*time.Millisecond)
+		require.NoError(t, server.Resume(ctx))
+		answer, err := query(ctx, server.DSN(database), "SELECT current_database()")
+		require.NoError(t, err)
+		require.Equal(t, database, answer)
+	}
+}
+
 func TestServerPathTooLong(t *testing.T) {
 	t.Parallel()
 	parent := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
