@@ -103,10 +103,9 @@ func (c *Coordinator) placeRepository(
 	if err != nil {
 		return placement{}, "", err
 	}
-	if needsElection(beside, healthy) {
-		if beside, err = c.elect(ctx, group, beside.id); err != nil {
-			return placement{}, "", err
-		}
+	beside, err = c.lead(ctx, group, beside)
+	if err != nil {
+		return placement{}, "", err
 	}
 	chosen, err := group.placeBeside(beside, healthy)
 	return chosen, beside.replicaPath(), err
@@ -118,7 +117,7 @@ func (c *Coordinator) newCreation(
 	write := &Write{
 		coordinator: c, group: group, options: WriteOptions{Kind: kindCreation},
 		members: chosen.members, line: c.lines.use(creation.ID),
-		primary: creation.Primary, epoch: firstEpoch,
+		primary: creation.Primary, epoch: firstEpoch, incarnation: creation.Incarnation,
 	}
 	write.plan = Plan{
 		Repository: creation.ID, Key: creation.Key, ReplicaPath: creation.ReplicaPath,
@@ -151,6 +150,7 @@ func (w *Write) conclude(ctx context.Context, result Result, failure error) (Out
 			c.wakeRepair()
 			return OutcomeRecorded, nil
 		case !errors.Is(failure, ErrSuperseded):
+			c.leftovers.add(leftover{repository: id, undo: true, keep: c.config.NodeDeadline})
 			return OutcomeUnknown, fmt.Errorf("complete creation of %s: %w: %w",
 				w.plan.Key, ErrOutcomeUnknown, failure)
 		}
@@ -184,10 +184,11 @@ func (w *Write) undo(ctx context.Context, running bool) {
 	switch {
 	case err == nil:
 		wake(w.coordinator.removals)
-	case !errors.Is(err, ErrRepositoryNotFound):
-		// The row is found when this incarnation ends.
-		w.coordinator.log.Warn("failed creation is left to expire",
+	case !errors.Is(err, ErrRepositoryNotFound) && !errors.Is(err, ErrSuperseded):
+		w.coordinator.leftovers.add(leftover{
+			repository: w.plan.Repository, undo: true, keep: keep,
+		})
+		w.coordinator.log.Warn("creation is undone when the database answers",
 			zap.Inline(w.plan.Key), zap.Error(err))
 	}
 }
-

@@ -25,6 +25,8 @@ var (
 	// ErrNoPrimary says that the repository has no healthy and current primary and that no
 	// other replica could take its place.
 	ErrNoPrimary = errors.New("no primary")
+	// ErrPrimaryUnreachable says that this process cannot reach a primary that others can reach.
+	ErrPrimaryUnreachable = errors.New("primary cannot be reached from here")
 	// ErrTooFewCopies says that fewer replicas than the minimum could take part in a write;
 	// the error that wraps it, [TooFewCopiesError], names those that are missing and why.
 	ErrTooFewCopies = errors.New("too few copies")

@@ -42,17 +42,20 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 	defer c.lines.drop(in)
 	waiting, cancel := context.WithTimeout(ctx, c.config.TurnWait)
 	defer cancel()
-	turn, err := c.lines.take(waiting, in)
+	turn, _, err := c.take(waiting, in, Intent{Kind: KindHold})
 	if err != nil {
 		return nil, err
 	}
-	defer c.lines.release(in, turn)
+	defer c.close(ctx, turn)
 
 	defer group.routes.invalidate(key.RelativePath)
-	repository, err := c.store.Delete(ctx, Deletion{Repository: found.id, Grace: removalGrace})
+	repository, err := c.store.Delete(ctx, Deletion{
+		Repository: found.id, Write: turn.intent.Write, Grace: removalGrace,
+	})
 	if err != nil {
 		return nil, err
 	}
+	c.awaitAcknowledged(ctx, repository.Invalidated)
 	wake(c.removals)
 	return &Removal{coordinator: c, Repository: repository}, nil
 }

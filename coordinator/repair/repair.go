@@ -168,7 +168,10 @@ func (r *repair) awaitJoined(ctx context.Context) error {
 func (r *repair) finish(ctx context.Context, bound time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, r.config.Hold)
 	defer cancel()
-	hold, err := r.Turns.Hold(waiting, r.claim)
+	hold, err := r.Turns.Hold(waiting, coordinator.HoldRequest{
+		Key: r.claim.Key, Repository: r.claim.Repository, Kind: coordinator.KindHold,
+		Quiet: true,
+	})
 	if err != nil {
 		return err
 	}
