@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 // kindCreation labels the writes that make a repository.
@@ -87,6 +89,7 @@ func (c *Coordinator) create(
 	if err := c.store.Create(ctx, creation); err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.RowInserted)
 	return c.newCreation(group, creation, chosen, additional), nil
 }
 
@@ -141,9 +144,11 @@ func (w *Write) conclude(ctx context.Context, result Result, failure error) (Out
 		failure = errNothingWritten
 	}
 	if result.PrimaryOK && failure == nil {
+		failpoint.Hit(failpoint.CreationRecorded)
 		failure = c.repeat(ctx, func(ctx context.Context) error {
 			return c.store.Complete(ctx, id)
 		})
+		failpoint.Hit(failpoint.CreationCompleted)
 		switch {
 		case failure == nil:
 			w.group.routes.invalidate(w.plan.Key.RelativePath)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -87,6 +89,7 @@ func (c *Coordinator) electUnder(
 		Repository: repository.ID, Write: turn.intent.Write, Epoch: repository.Epoch,
 		Candidate: group.storage(place),
 	})
+	failpoint.Hit(failpoint.Elected)
 	if err != nil {
 		return route{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 // Outcome says in one word what became of a write.
@@ -175,6 +176,7 @@ func (f facts) unvoted(verify bool) decision {
 
 // recordUnvoted records a write of which the calls' success is the only evidence.
 func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, error) {
+	failpoint.Hit(failpoint.Ended)
 	if err := w.holdTurn(ctx); err != nil {
 		return OutcomeUnknown, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -42,12 +44,14 @@ func (c *Coordinator) take(
 		return nil, Repository{}, err
 	}
 	intent.Repository, intent.Write = in.id, newWriteID()
+	failpoint.Hit(failpoint.TurnTaken)
 	repository, err := c.open(ctx, in, &intent)
 	c.metrics.turnWait.Observe(time.Since(begin).Seconds())
 	if err != nil {
 		c.lines.release(in, ticket)
 		return nil, Repository{}, err
 	}
+	failpoint.Hit(failpoint.IntentDurable)
 	return &held{line: in, ticket: ticket, intent: intent}, repository, nil
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"praefect/transaction/failpoint"
 )
 
 // removalGrace is how long workers leave a removed repository to the call that removes it.
@@ -55,6 +57,7 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.RowDeleting)
 	c.awaitAcknowledged(ctx, repository.Invalidated)
 	wake(c.removals)
 	return &Removal{coordinator: c, Repository: repository}, nil
@@ -63,6 +66,7 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 // Removed says that the replicas on these storages are on no disk any more. With the last of them
 // the repository is forgotten.
 func (r *Removal) Removed(ctx context.Context, storages []Storage) error {
+	failpoint.Hit(failpoint.ReplicasRemoved)
 	if err := r.coordinator.store.Removed(ctx, r.Repository.ID, storages); err != nil {
 		return fmt.Errorf("forget replicas of %s: %w", r.Repository.Key, err)
 	}
