@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 // Invalidate makes sure that no route of the repository that was loaded before is used by a reader
@@ -41,7 +43,7 @@ func (c *Coordinator) Notify(notice Notice) {
 // or has lost its lease. If they cannot be asked, the leases have run out, or were renewed and the
 // invalidation seen, after a known time.
 func (c *Coordinator) awaitAcknowledged(ctx context.Context, awaited Sequence) {
-	if awaited == 0 {
+	if awaited == 0 || failpoint.Sabotaged(failpoint.InvalidationNotAwaited) {
 		return
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.LeaseEnd)

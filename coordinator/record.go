@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -41,6 +42,11 @@ type verdictOn struct {
 }
 
 func (w *Write) record(ctx context.Context, verdict verdictOn) error {
+	if failpoint.Sabotaged(failpoint.TurnSkipped) && !w.plan.Creation {
+		if _, err := w.takeTurn(ctx); err != nil {
+			return err
+		}
+	}
 	outcome, err := w.outcome(verdict)
 	if err != nil {
 		return fmt.Errorf("record write of %s: %w", w.plan.Key, err)
@@ -85,6 +91,10 @@ func (w *Write) outcome(verdict verdictOn) (WriteOutcome, error) {
 func (w *Write) commit(ctx context.Context, outcome WriteOutcome) (Recorded, error) {
 	if !w.Leased() {
 		return Recorded{}, ErrLeaseLost
+	}
+	if failpoint.Sabotaged(failpoint.RecordSkipped) && !w.plan.Creation {
+		_, err := w.coordinator.store.CloseTurn(ctx, outcome.Repository, outcome.Write)
+		return Recorded{Generation: outcome.Base, Epoch: outcome.Epoch}, err
 	}
 	return w.coordinator.record(ctx, outcome)
 }

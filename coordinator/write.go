@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 // WriteKind says what a write changes: references, hooks, config, link, objects or creation.
@@ -202,9 +203,13 @@ func (w *Write) Plan() Plan { return w.plan }
 // [ErrBusy]; [ErrPrimaryChanged], [ErrLeaseLost] and [ErrRepositoryNotFound] say that the write was
 // routed by metadata that are not true any more. After an error the turn is not held.
 func (w *Write) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
-	if w.plan.Creation {
+	if w.plan.Creation || failpoint.Sabotaged(failpoint.TurnSkipped) {
 		return nil, nil
 	}
+	return w.takeTurn(ctx)
+}
+
+func (w *Write) takeTurn(ctx context.Context) ([]transaction.Voter, error) {
 	turn, repository, err := w.coordinator.take(ctx, w.line, Intent{
 		Kind: w.options.Kind, Participants: w.group.storages(w.members),
 	})
