@@ -60,8 +60,9 @@ type Adoption struct {
 type Recoverer interface {
 	// AdoptTurns adopts intents that are marked or whose incarnation has ended, unless a proxy that
 	// lives has done so. Each gets the adopter and a new number, and the epoch of its repository is
-	// raised, so that nothing that began before can be recorded. [ErrLeaseLost] when the adopter's
-	// incarnation has ended.
+	// raised, so that nothing that began before can be recorded. Those that the same incarnation
+	// has adopted before come first, unchanged, so that an answer that was lost can be had again.
+	// [ErrLeaseLost] when the adopter's incarnation has ended.
 	AdoptTurns(ctx context.Context, adopter Incarnation, limit int) ([]Adoption, error)
 	// Resolve ends a turn by what was found on the nodes. In one statement it raises generation and
 	// epoch by one, and with them the replicas to keep that stood at the base; makes the repair of

@@ -20,17 +20,22 @@ func (s *Store) AdoptTurns(
 	if !s.lives(adopter) {
 		return nil, coordinator.ErrLeaseLost
 	}
-	var orphans []*repository
+	var own, orphans []*repository
 	for _, found := range s.repositories {
-		if found.turn != nil && s.orphaned(found.turn) {
+		switch {
+		case found.turn == nil:
+		case found.turn.adopter == adopter:
+			own = append(own, found)
+		case s.orphaned(found.turn):
 			orphans = append(orphans, found)
 		}
 	}
 	slices.SortFunc(orphans, func(a, b *repository) int {
 		return a.turn.openedAt.Compare(b.turn.openedAt)
 	})
+	adopted := append(own, orphans...)
 	var adoptions []coordinator.Adoption
-	for _, found := range orphans[:min(limit, len(orphans))] {
+	for _, found := range adopted[:min(limit, len(adopted))] {
 		adoptions = append(adoptions, found.adopt(adopter))
 	}
 	return adoptions, nil
@@ -45,9 +50,11 @@ func (s *Store) orphaned(held *turn) bool {
 }
 
 func (r *repository) adopt(adopter coordinator.Incarnation) coordinator.Adoption {
-	r.Epoch++
-	r.turn.adopter = adopter
-	r.turn.adoption++
+	if r.turn.adopter != adopter {
+		r.Epoch++
+		r.turn.adopter = adopter
+		r.turn.adoption++
+	}
 	adoption := coordinator.Adoption{
 		Intent: r.turn.Intent, Number: r.turn.adoption,
 		Ended: slices.Clone(r.turn.ended), Snapshot: r.snapshot(),
