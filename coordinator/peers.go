@@ -2,7 +2,7 @@ package coordinator
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"sync"
 	"time"
 
@@ -67,40 +67,51 @@ const (
 // recent remembers which repositories were written to lately.
 type recent struct {
 	mu    sync.Mutex // guards the fields below
-	times map[RepositoryID]time.Time
-	order []RepositoryID
+	writes map[RepositoryID]recentWrite
+	order  []RepositoryID
 }
 
-func newRecent() *recent { return &recent{times: map[RepositoryID]time.Time{}} }
+// recentWrite is the last write of a repository.
+type recentWrite struct {
+	group *group
+	at    time.Time
+}
 
-func (r *recent) add(id RepositoryID) {
+func newRecent() *recent { return &recent{writes: map[RepositoryID]recentWrite{}} }
+
+func (r *recent) add(id RepositoryID, group *group) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.times[id]; !known {
+	if _, known := r.writes[id]; !known {
 		r.order = append(r.order, id)
 	}
-	r.times[id] = now
+	r.writes[id] = recentWrite{group: group, at: now}
 	for len(r.order) > recentMax {
-		delete(r.times, r.order[0])
+		delete(r.writes, r.order[0])
 		r.order = r.order[1:]
 	}
 }
 
-func (r *recent) list() []RepositoryID {
+// list returns the storages of each repository.
+func (r *recent) list() map[RepositoryID][]Storage {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(r.order), func(id RepositoryID) bool {
-		return time.Since(r.times[id]) > recentAge
-	})
+	found := map[RepositoryID][]Storage{}
+	for id, write := range r.writes {
+		if time.Since(write.at) <= recentAge {
+			found[id] = write.group.config.Storages
+		}
+	}
+	return found
 }
 
 // TailLost has the repositories compared that were written to lately: the store may have lost its
 // latest statements, and with them who missed a write.
 func (c *Coordinator) TailLost(ctx context.Context) {
-	for _, id := range c.recent.list() {
-		err := c.store.Settle(ctx, id, Settling{})
-		if err != nil {
+	for id, storages := range c.recent.list() {
+		err := c.store.Settle(ctx, id, Settling{Storages: storages})
+		if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
 			c.log.Warn("comparison of replicas is not scheduled",
 				zap.Int64("repository_id", int64(id)), zap.Error(err))
 		}

@@ -148,7 +148,7 @@ func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
 		w.coordinator.wakeRepair()
 	}
 
-	w.coordinator.recent.add(w.plan.Repository)
+	w.coordinator.recent.add(w.plan.Repository, w.group)
 	w.mu.Lock()
 	w.base, w.epoch, w.primary = recorded.Generation, recorded.Epoch, verdict.primary
 	w.last = recordedWrite{number: verdict.number, recorded: recorded}

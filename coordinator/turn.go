@@ -96,7 +96,8 @@ type Resolution struct {
 	Keep []Storage
 	// Primary is one of them.
 	Primary Storage
-	// Settling replicas are compared again later, kept or not.
+	// Settling replicas are compared again later, kept or not, but for those that are known by then
+	// to do nothing any more: see MarkTurn.
 	Settling Settling
 }
 
