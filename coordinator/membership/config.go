@@ -82,6 +82,9 @@ func (c Config) validate() error {
 	return nil
 }
 
+// End is after what time without renewal everybody agrees that a lease is over.
+func (c Config) End() time.Duration { return c.withDefaults().ttl() }
+
 // ttl is the time that the store is given.
 func (c Config) ttl() time.Duration { return c.Lease + c.Margin }
 

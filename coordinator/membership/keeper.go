@@ -76,12 +76,13 @@ func (k *keeper) tryEnlist(ctx context.Context) (context.Context, error) {
 
 	// Loads that are under way may be older than the number from which on invalidations come.
 	k.Routes.Forget()
+	k.apply(membership)
 	alive, end := context.WithCancelCause(ctx)
 	if !k.take(alive, sent, end) {
 		end(errExpired)
 		return nil, errExpired
 	}
-	if k.follow(alive, membership) {
+	if k.acknowledge(alive, membership) {
 		wake(k.news)
 	}
 	return alive, nil
@@ -142,14 +143,25 @@ func (k *keeper) renew(alive context.Context) bool {
 	case membership.Timeline != k.timeline:
 		// Who applied what, and what was cached, may be of statements that are lost.
 		k.giveUp(errTimeline)
-	case !k.prolong(sent):
-		k.count(resultLate)
 	default:
-		k.count(resultRenewed)
-		k.failing = false
-		return k.follow(alive, membership)
+		return k.renewed(alive, sent, membership)
 	}
 	return false
+}
+
+// renewed takes over a good answer: first what others have changed, since whoever waits for this
+// process to hear of it may count on the end of the lease that held before.
+func (k *keeper) renewed(
+	alive context.Context, sent Instant, membership coordinator.Membership,
+) bool {
+	k.apply(membership)
+	if !k.prolong(sent) {
+		k.count(resultLate)
+		return false
+	}
+	k.count(resultRenewed)
+	k.failing = false
+	return k.acknowledge(alive, membership)
 }
 
 // refused ends an incarnation that has ended for the store.
@@ -173,16 +185,20 @@ func (k *keeper) sendRenewal(
 	})
 }
 
-// follow takes over what was learnt, and says whether there may be more.
-func (k *keeper) follow(alive context.Context, membership coordinator.Membership) bool {
+// apply takes over what was learnt.
+func (k *keeper) apply(membership coordinator.Membership) {
 	k.opinion.Store(newOpinion(k.incarnation, membership.Reports))
-	if len(membership.Invalidations) == 0 {
-		return false
-	}
 	for _, invalidation := range membership.Invalidations {
 		k.Routes.Invalidate(invalidation.Key)
 		k.applied = invalidation.Sequence
 		k.metrics.applied.Inc()
+	}
+}
+
+// acknowledge tells what was applied, and says whether there may be more.
+func (k *keeper) acknowledge(alive context.Context, membership coordinator.Membership) bool {
+	if len(membership.Invalidations) == 0 {
+		return false
 	}
 	call, cancel := context.WithTimeout(alive, k.config.timeout())
 	defer cancel()
