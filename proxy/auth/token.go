@@ -47,6 +47,11 @@ func verify(secret, authorization string, now time.Time) *failure {
 	return verifyTime(parts[2], now)
 }
 
+// timeOf returns the time of an authorization, which is behind its last point.
+func timeOf(authorization string) string {
+	return authorization[strings.LastIndexByte(authorization, '.')+1:]
+}
+
 // verifyTime checks a time that is known to come from somebody who knows the token.
 func verifyTime(message string, now time.Time) *failure {
 	seconds, err := strconv.ParseInt(message, 10, 64)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,8 +34,11 @@ type Config struct {
 // Verifier checks the calls of clients.
 type Verifier struct {
 	config  Config
+	known   known
 	calls   *prometheus.CounterVec
 	refused *prometheus.CounterVec
+	// welcome returns what counts the usual result.
+	welcome func() prometheus.Counter
 }
 
 // New returns a verifier whose metrics are registered with registerer. It fails when such
@@ -58,6 +62,7 @@ func New(registerer prometheus.Registerer, config Config) (*Verifier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
+	v.welcome = sync.OnceValue(func() prometheus.Counter { return v.counter(v.result(nil)) })
 	return v, nil
 }
 
@@ -87,12 +92,16 @@ func (v *Verifier) admit(ctx context.Context, name string) error {
 		return nil
 	}
 	if v.config.Token == "" {
-		v.count("server disabled authentication")
+		v.counter("server disabled authentication").Inc()
 		return nil
 	}
 	failed := v.check(ctx)
-	v.count(v.result(failed))
-	if failed == nil || v.config.Transitioning {
+	if failed == nil {
+		v.welcome().Inc()
+		return nil
+	}
+	v.counter(v.result(failed)).Inc()
+	if v.config.Transitioning {
 		return nil
 	}
 	return failed
@@ -104,7 +113,7 @@ func (v *Verifier) check(ctx context.Context) *failure {
 	if len(values) == 0 {
 		return missing()
 	}
-	failed := verify(v.config.Token, values[0], v.config.Now())
+	failed := v.known.verify(v.config.Token, values[0], v.config.Now())
 	if failed != nil && failed.reason != "" {
 		v.refused.WithLabelValues(version, failed.reason).Inc()
 	}
@@ -125,6 +134,6 @@ func (v *Verifier) result(failed *failure) string {
 	}
 }
 
-func (v *Verifier) count(result string) {
-	v.calls.WithLabelValues(strconv.FormatBool(!v.config.Transitioning), result).Inc()
+func (v *Verifier) counter(result string) prometheus.Counter {
+	return v.calls.WithLabelValues(strconv.FormatBool(!v.config.Transitioning), result)
 }

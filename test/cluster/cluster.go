@@ -166,8 +166,8 @@ func (c *Cluster) Close() error {
 	}
 	errs = append(errs, c.stopProxies()...)
 	for _, node := range c.nodes {
-		if node.process != nil {
-			errs = append(errs, node.process.Kill())
+		if process := node.Process(); process != nil {
+			errs = append(errs, process.Kill())
 		}
 	}
 	if c.server != nil {

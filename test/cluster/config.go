@@ -42,6 +42,9 @@ type Config struct {
 	Hooks map[string]string
 	// VoteTimeout is how long a node waits for the verdict on a vote (default: the node's).
 	VoteTimeout time.Duration
+	// NodeWrapper is a program with arguments that is to start the nodes' program; it must become
+	// that program (exec).
+	NodeWrapper []string
 	// Env is added to the environment of the proxies.
 	Env []string
 	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,8 +22,10 @@ type Node struct {
 	token    string
 	log      string
 	sync     bool
+	wrapper  []string
 	patience time.Duration
-	process  *Process
+	// process is set by Start, and asked for by whoever wants to know the node's process id.
+	process atomic.Pointer[Process]
 }
 
 func newNode(ctx context.Context, config Config, dir, storage string) (*Node, error) {
@@ -49,6 +53,7 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 		token:    config.Token,
 		sync:     config.Durable,
 		patience: config.VoteTimeout,
+		wrapper:  config.NodeWrapper,
 		log:      filepath.Join(dir, "log", storage+".log"),
 	}, nil
 }
@@ -65,13 +70,14 @@ func (n *Node) Start(ctx context.Context) error {
 		args = append(args, "-vote-timeout", n.patience.String())
 	}
 
+	line := slices.Concat(n.wrapper, []string{n.program}, args)
 	process, err := Spawn(Command{
-		Path: n.program, Args: args, Env: []string{"PRAEFECT_NODE_TOKEN=" + n.token}, Log: n.log,
+		Path: line[0], Args: line[1:], Env: []string{"PRAEFECT_NODE_TOKEN=" + n.token}, Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Storage, err)
 	}
-	n.process = process
+	n.process.Store(process)
 
 	if err := WaitServing(ctx, process, n.Address); err != nil {
 		return fmt.Errorf("node %s: %w", n.Storage, err)
@@ -84,10 +90,10 @@ func (n *Node) Start(ctx context.Context) error {
 func (n *Node) UseHooks(path string) { n.hooks = path }
 
 // Process is the latest program of the node; nil before the first Start.
-func (n *Node) Process() *Process { return n.process }
+func (n *Node) Process() *Process { return n.process.Load() }
 
 // Kill ends the node and all that it started, as a power cut would.
-func (n *Node) Kill() error { return n.process.Kill() }
+func (n *Node) Kill() error { return n.Process().Kill() }
 
 // Path is where a replica path lies on this node's disk.
 func (n *Node) Path(replicaPath string) string { return filepath.Join(n.Disk, replicaPath) }

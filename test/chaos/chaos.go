@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"praefect/test/chaos/audit"
+	"praefect/test/chaos/client"
+	"praefect/test/chaos/fault"
+	"praefect/test/chaos/history"
+)
+
+const (
+	// settlePatience is how long everything may take to be current again.
+	settlePatience = 60 * time.Second
+	// progressEvery is how often is told how far the run is.
+	progressEvery = 5 * time.Second
+
+	writeDeadline = 14 * time.Second
+	readDeadline  = 6 * time.Second
+	// commitsPerSecond is how many values are kept in store for all repositories together: more
+	// than any machine writes.
+	commitsPerSecond = 60
+	commitsMin       = 512
+)
+
+// session is one run.
+type session struct {
+	settings
+
+	rig      *rig
+	recorder *history.Recorder
+	world    *client.World
+	injector *fault.Injector
+	out      io.Writer
+	mu       sync.Mutex // guards out
+}
+
+// say prints a line.
+func (s *session) say(format string, args ...any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// Whoever does not want to read it need not; the exit status tells.
+	_, _ = fmt.Fprintf(s.out, format+"\n", args...)
+}
+
+// chaos makes one run and judges it.
+func chaos(ctx context.Context, settings settings, out io.Writer) error {
+	s := &session{settings: settings, recorder: history.NewRecorder(), out: out}
+	s.say("chaos: starting %d proxies and %d nodes", s.proxies, s.nodes)
+	r, err := startRig(ctx, settings)
+	if err != nil {
+		return err
+	}
+	s.rig = r
+
+	sum, err := s.play(ctx)
+	err = errors.Join(err, s.recorder.Save(filepath.Join(r.dir, "history.jsonl")), r.stop())
+	problem := sum.problem()
+	if s.discard || !s.settings.keep && err == nil && problem == "" {
+		err = errors.Join(err, r.remove())
+	} else {
+		err = errors.Join(err, r.keep(context.WithoutCancel(ctx)))
+		s.say("chaos: logs, disks and history are in %s", r.dir)
+	}
+	if err == nil && problem == "" {
+		s.say("%s", sum.line())
+
+		return nil
+	}
+
+	s.say("chaos: run it again: %s", s.again())
+	if err != nil {
+		return err
+	}
+	s.say("chaos: %s", problem)
+	s.say("%s", sum.line())
+
+	return errFailed
+}
+
+// play prepares the repositories, lets clients and faults loose, and judges.
+func (s *session) play(ctx context.Context) (summary, error) {
+	perRepository := commitsPerSecond * int(s.duration().Seconds()) / s.repositories
+	world, err := client.NewWorld(s.recorder, client.Config{
+		Address: s.rig.balancer.Address(), Storage: s.rig.VirtualStorage(), Token: s.rig.Token(),
+		Behind: s.rig.balancer.Behind, Seed: s.seed,
+		Workers: s.workers, Repositories: s.repositories,
+		// Some repositories are written more often than others.
+		Commits:     max(commitsMin, 3*perRepository),
+		Connections: s.proxies, WriteDeadline: writeDeadline, ReadDeadline: readDeadline,
+	})
+	if err != nil {
+		return summary{}, err
+	}
+	s.world = world
+	if err := world.Prepare(ctx); err != nil {
+		return summary{}, err
+	}
+
+	s.injector = fault.New(fault.Config{
+		Nodes: s.rig.Nodes(), Proxies: s.rig.Proxies(), Server: s.rig.Server(), Disks: s.rig.disks,
+		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Now: s.recorder.Now,
+		Primary: s.primary, Calm: s.calm,
+		Report: func(f fault.Fault) { s.say("chaos: %s", f) },
+	})
+	if err := s.unleash(ctx); err != nil {
+		return summary{}, err
+	}
+	if ctx.Err() != nil {
+		return summary{}, context.Cause(ctx)
+	}
+
+	return s.judge(ctx)
+}
+
+// unleash runs clients and faults for the time of the run.
+func (s *session) unleash(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.duration())
+	defer cancel()
+
+	var running sync.WaitGroup
+	var failed error
+	running.Go(func() {
+		failed = s.injector.Run(ctx)
+		cancel() // Without faults there is no point in going on.
+	})
+	running.Go(func() { s.world.Run(ctx) })
+	running.Go(func() { s.progress(ctx) })
+	running.Wait()
+
+	return failed
+}
+
+// progress tells how far the run is.
+func (s *session) progress(ctx context.Context) {
+	ticker := time.NewTicker(progressEvery)
+	defer ticker.Stop()
+	begin := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			counts := map[client.Verdict]int{}
+			for _, a := range s.world.Attempts() {
+				counts[a.Verdict]++
+			}
+			s.say("chaos: %3.0fs of %.0fs: %d faults; writes: %d succeeded, %d declined, "+
+				"%d queued too long, %d failed", time.Since(begin).Seconds(), s.duration().Seconds(),
+				len(s.injector.Faults()), counts[client.Succeeded], counts[client.Declined],
+				counts[client.Queued], counts[client.Failed])
+		}
+	}
+}
+
+// primary returns the repositories whose primary is a storage; none when nobody knows.
+func (s *session) primary(ctx context.Context, storage string) []string {
+	snapshot, err := s.rig.metadata.Look(ctx)
+	if err != nil {
+		return nil
+	}
+
+	return snapshot.Primary(storage)
+}
+
+// calm tells whether no replica is behind.
+func (s *session) calm(ctx context.Context) bool {
+	snapshot, err := s.rig.metadata.Look(ctx)
+
+	return err == nil && !snapshot.Behind()
+}
+
+// judge waits until everything has settled and looks at what was seen and what is there.
+func (s *session) judge(ctx context.Context) (summary, error) {
+	s.say("chaos: faults are over, everything has %v to settle", settlePatience)
+	begin := time.Now()
+	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
+	result, err := auditor.Await(ctx, settlePatience)
+	if err != nil {
+		return summary{}, err
+	}
+	s.say("chaos: looked at everything after %.1fs", time.Since(begin).Seconds())
+
+	result.Unresolved = append(result.Unresolved, s.rig.ended()...)
+	crashes, err := s.rig.crashes()
+	if err != nil {
+		return summary{}, err
+	}
+	result.Unresolved = append(result.Unresolved, crashes...)
+	if err := s.world.LookAgain(ctx); err != nil {
+		result.Unresolved = append(result.Unresolved, err.Error())
+	}
+	s.recorder.Add(s.ending(result)...)
+
+	operations := s.recorder.Operations()
+	s.say("chaos: judging %d operations", len(operations))
+	report := history.Check(operations, history.Config{})
+	sum := newSummary(s.settings, s.injector.Faults(), s.world.Attempts())
+	sum.add(report, result)
+	s.explain(report, result, sum)
+
+	return sum, nil
+}

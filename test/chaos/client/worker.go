@@ -1,0 +1,152 @@
+package client
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"praefect/test/chaos/history"
+)
+
+// failurePause is how long a worker waits after a failure: whoever is refused at once would
+// otherwise do nothing but fail.
+const failurePause = 30 * time.Millisecond
+
+// worker makes one call after the other.
+type worker struct {
+	world       *World
+	number      int
+	random      *rand.Rand
+	connections []*connection
+	guest       guest
+	// made is how many commits were made.
+	made int
+}
+
+func newWorker(world *World, number int) *worker {
+	return &worker{
+		world: world, number: number,
+		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))), //nolint:gosec // reproducible
+		connections: make([]*connection, world.Connections),
+	}
+}
+
+func (w *worker) connection(slot int) (*connection, error) {
+	conn := w.connections[slot]
+	if conn != nil && conn.calls >= callsPerConnection {
+		w.drop(slot)
+		conn = nil
+	}
+	if conn == nil {
+		var err error
+		if conn, err = w.world.connect(); err != nil {
+			return nil, err
+		}
+		w.connections[slot] = conn
+	}
+	conn.calls++
+
+	return conn, nil
+}
+
+func (w *worker) drop(slot int) {
+	if conn := w.connections[slot]; conn != nil {
+		_ = conn.Close() // Nothing is under way.
+		w.connections[slot] = nil
+	}
+}
+
+func (w *worker) close() {
+	for slot := range w.connections {
+		w.drop(slot)
+	}
+}
+
+// run works until the context ends.
+func (w *worker) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if w.step(ctx) {
+			continue
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(failurePause):
+		}
+	}
+}
+
+// action is something that a worker may do; it tells whether it went well.
+type action struct {
+	weight int
+	do     func(ctx context.Context, repo *repository) bool
+}
+
+func (w *worker) actions() []action {
+	return []action{
+		{weight: 9, do: w.writeRef},
+		{weight: 3, do: w.writeRefDeletion},
+		{weight: 8, do: w.updateSingles},
+		{weight: 7, do: w.updateGroup},
+		{weight: 5, do: w.deleteRefs},
+		{weight: 9, do: w.pushSingle},
+		{weight: 6, do: w.pushGroup},
+		{weight: 3, do: w.pushSeveral},
+		{weight: 4, do: w.writeHead},
+		{weight: 4, do: w.setHooks},
+		{weight: 8, do: w.beGuest},
+		{weight: 12, do: w.listRefs},
+		{weight: 8, do: w.listRefsOfPrimary},
+		{weight: 8, do: w.findCommit},
+		{weight: 4, do: w.readHead},
+		{weight: 3, do: w.readHooks},
+		{weight: 4, do: w.exists},
+	}
+}
+
+func (w *worker) step(ctx context.Context) bool {
+	actions := w.actions()
+	total := 0
+	for _, a := range actions {
+		total += a.weight
+	}
+	// The first repository is the busiest.
+	repo := w.world.staying[min(
+		w.random.IntN(len(w.world.staying)), w.random.IntN(len(w.world.staying)))]
+
+	at := w.random.IntN(total)
+	for _, a := range actions {
+		if at -= a.weight; at < 0 {
+			return a.do(ctx, repo)
+		}
+	}
+
+	return true
+}
+
+// chance is true so many times of a hundred.
+func (w *worker) chance(percent int) bool { return w.random.IntN(100) < percent }
+
+// single chooses one of the references that are written singly.
+func (w *worker) single() string {
+	names, _ := References()
+
+	return names[w.random.IntN(len(names))]
+}
+
+// twoSingles chooses two different ones.
+func (w *worker) twoSingles() []string {
+	names, _ := References()
+	order := w.random.Perm(len(names))
+
+	return []string{names[order[0]], names[order[1]]}
+}
+
+// intend returns an operation on a register; guarded, if so, by what it was last known to be.
+func (w *worker) intend(key history.Key, value string, guarded bool) history.Operation {
+	o := history.Operation{Key: key, Value: value}
+	if guarded {
+		o.Guarded, o.Old = true, w.world.latest(key)
+	}
+
+	return o
+}

@@ -1,0 +1,68 @@
+package fault
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+)
+
+const (
+	// gapMin and gapMax are the time between two faults of a lane.
+	gapMin = 200 * time.Millisecond
+	gapMax = 1500 * time.Millisecond
+	// calmWait bounds the wait for repairs, calmPoll is how often is asked.
+	calmWait = 6 * time.Second
+	calmPoll = 200 * time.Millisecond
+)
+
+// move is one kind of fault as a lane knows it: it chooses whom it hits.
+type move func(ctx context.Context, random *rand.Rand) error
+
+// lane breaks one thing at a time.
+type lane struct {
+	moves  []move
+	random *rand.Rand
+	// calm, if set, is waited for before each fault.
+	calm func(ctx context.Context) bool
+}
+
+// run makes all moves in random order, again and again.
+func (l *lane) run(ctx context.Context) error {
+	for {
+		for _, i := range l.random.Perm(len(l.moves)) {
+			pause(ctx, between(l.random, gapMin, gapMax))
+			l.awaitCalm(ctx)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := l.moves[i](ctx, l.random); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (l *lane) awaitCalm(ctx context.Context) {
+	if l.calm == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, calmWait)
+	defer cancel()
+	for ctx.Err() == nil && !l.calm(ctx) {
+		pause(ctx, calmPoll)
+	}
+}
+
+// between chooses a time.
+func between(random *rand.Rand, least, most time.Duration) time.Duration {
+	return least + time.Duration(random.Int64N(int64(most-least)+1))
+}
+
+// mostlyShort chooses a time, a quarter of the range or less in half of all cases.
+func mostlyShort(random *rand.Rand, least, most time.Duration) time.Duration {
+	share := random.Float64()
+
+	return least + time.Duration(share*share*float64(most-least))
+}
+
+func choose[T any](random *rand.Rand, from []T) T { return from[random.IntN(len(from))] }

@@ -1,0 +1,221 @@
+package history
+
+import (
+	"fmt"
+	"math"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/anishathalye/porcupine"
+	"golang.org/x/sync/errgroup"
+)
+
+// linearizable checks writes and reads of primaries, register by register. Registers that are
+// known to be broken are left out.
+func linearizable(registers map[Key][]Operation, broken map[Key]bool, config Config) Report {
+	keys := slices.DeleteFunc(sortedKeys(registers), func(key Key) bool { return broken[key] })
+	reports := make([]Report, len(keys))
+
+	var group errgroup.Group
+	group.SetLimit(runtime.NumCPU())
+	for i, key := range keys {
+		group.Go(func() error {
+			reports[i] = checkRegister(key, registers[key], config)
+
+			return nil
+		})
+	}
+	// The functions return no errors.
+	_ = group.Wait()
+
+	var all Report
+	for _, report := range reports {
+		all.add(report)
+	}
+
+	return all
+}
+
+// checkRegister tries the strict rules first, then with writes that are undone, and if that does
+// not help either, whether it is only the end that does not fit.
+func checkRegister(key Key, register []Operation, config Config) Report {
+	relevant := relevant(register)
+	finding := Finding{Key: key, Evidence: relevant}
+
+	switch porcupine.CheckOperationsTimeout(strict(), events(relevant), config.Patience) {
+	case porcupine.Ok:
+		return Report{}
+	case porcupine.Unknown:
+		finding.Text = "no order found in time"
+
+		return Report{Undecided: []Finding{finding}}
+	case porcupine.Illegal:
+	}
+
+	if undone, ok := explainUndone(key, relevant, config); ok {
+		return Report{Undone: undone}
+	}
+
+	unfinished := slices.DeleteFunc(slices.Clone(relevant), func(o Operation) bool { return o.Final })
+	_, ok := explainUndone(key, unfinished, config)
+	if ok && len(unfinished) < len(relevant) {
+		finding.Text = "what is there in the end fits no order of the writes"
+
+		return Report{Lost: []Finding{finding}}
+	}
+	finding.Text = "the reads of primaries fit no order of the writes"
+
+	return Report{Stale: []Finding{finding}}
+}
+
+// relevant keeps what counts for primaries: acknowledged writes, reads of primaries, and those
+// unknown writes whose value was seen by somebody.
+func relevant(register []Operation) []Operation {
+	seen := map[string]bool{}
+	for _, o := range register {
+		switch {
+		case o.Action == Read && o.Primary && o.Result == Acknowledged:
+			seen[o.Value] = true
+		case o.Action == Write && o.Guarded && o.Result == Acknowledged:
+			seen[o.Old] = true
+		}
+	}
+
+	var kept []Operation
+	for _, o := range register {
+		switch {
+		case o.Action == Read:
+			if o.Primary && o.Result == Acknowledged {
+				kept = append(kept, o)
+			}
+		case o.Result == Acknowledged, o.Result == Unknown && seen[o.Value]:
+			kept = append(kept, o)
+		}
+	}
+
+	return kept
+}
+
+// input is one operation as the models take it; undo is the disappearance of an unknown write.
+type input struct {
+	operation Operation
+	undo      bool
+}
+
+// events turns operations into what the checker takes. Unknown writes may take effect until the
+// end of time.
+func events(operations []Operation) []porcupine.Operation {
+	var all []porcupine.Operation
+	for i, o := range operations {
+		event := porcupine.Operation{
+			ClientId: i, Input: input{operation: o},
+			Call: int64(o.Start), Return: int64(o.End),
+		}
+		if o.Action == Write && o.Result == Unknown {
+			event.Return = math.MaxInt64
+		}
+		all = append(all, event)
+	}
+
+	return all
+}
+
+// strict is a register: an unknown write that finds another value than it demands does nothing.
+func strict() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return "" },
+		Step: func(state, in, _ any) (bool, any) {
+			value, o := state.(string), in.(input).operation //nolint:forcetypeassert // ours
+			switch {
+			case o.Action == Read:
+				return o.Value == value, value
+			case o.Guarded && o.Old != value:
+				return o.Result == Unknown, value
+			default:
+				return true, o.Value
+			}
+		},
+	}
+}
+
+// separator divides the values of a stack; no reference or name contains it.
+const separator = "\x00"
+
+// forgetful is a register whose unknown writes can be undone, as long as nothing was acknowledged
+// on top of them. Its state is a stack: what is sure, and on top of it what is not.
+func forgetful() porcupine.Model {
+	return porcupine.Model{
+		Init: func() any { return "" },
+		Step: func(state, in, _ any) (bool, any) {
+			stack, step := state.(string), in.(input) //nolint:forcetypeassert // ours
+			below, value := "", stack
+			if at := strings.LastIndex(stack, separator); at >= 0 {
+				below, value = stack[:at], stack[at+1:]
+			}
+			o := step.operation
+			switch {
+			case step.undo && value == o.Value && value != stack:
+				return true, below
+			case step.undo:
+				return true, stack
+			case o.Action == Read:
+				return o.Value == value, stack
+			case o.Guarded && o.Old != value:
+				return o.Result == Unknown, stack
+			case o.Result == Unknown:
+				return true, stack + separator + o.Value
+			default:
+				return true, o.Value
+			}
+		},
+	}
+}
+
+// explainUndone looks for an order in which some unknown writes are undone, and returns these.
+func explainUndone(key Key, operations []Operation, config Config) ([]Finding, bool) {
+	all := events(operations)
+	for i, o := range operations {
+		if o.Action == Write && o.Result == Unknown {
+			all = append(all, porcupine.Operation{
+				ClientId: len(operations) + i, Input: input{operation: o, undo: true},
+				Call: int64(o.Start), Return: math.MaxInt64,
+			})
+		}
+	}
+
+	result, info := porcupine.CheckOperationsVerbose(forgetful(), all, config.Patience)
+	if result != porcupine.Ok {
+		return nil, false
+	}
+
+	return replay(key, info.PartialLinearizationsOperations()), true
+}
+
+// replay follows an order and returns the writes that were undone before something else happened
+// to the register.
+func replay(key Key, orders [][][]porcupine.Operation) []Finding {
+	var undone, pending []Finding
+	model := forgetful()
+	for _, partition := range orders {
+		if len(partition) == 0 {
+			continue
+		}
+		state := model.Init()
+		for _, event := range partition[0] {
+			before := state
+			_, state = model.Step(state, event.Input, nil)
+			step := event.Input.(input) //nolint:forcetypeassert // ours
+			if step.undo && state != before {
+				pending = append(pending, Finding{
+					Key: key, Text: fmt.Sprintf("%.10s was seen and is gone", step.operation.Value),
+					Evidence: []Operation{step.operation},
+				})
+			} else if step.operation.Result == Acknowledged {
+				undone, pending = append(undone, pending...), nil
+			}
+		}
+	}
+
+	return undone
+}

@@ -1,0 +1,101 @@
+package history
+
+import (
+	"fmt"
+	"time"
+)
+
+// recent demands of every read of a register, sorted by time, that it saw a write that was not
+// surely followed by another before the read began.
+func recent(register []Operation) Report {
+	var report Report
+	lost := false
+	for _, read := range register {
+		if read.Action != Read || read.Result != Acknowledged {
+			continue
+		}
+		finding, bad := outdated(register, read)
+		switch {
+		case !bad:
+		case !read.Final:
+			report.Stale = append(report.Stale, finding)
+		case !lost: // once, on however many replicas it is gone
+			lost = true
+			report.Lost = append(report.Lost, finding)
+		}
+	}
+
+	return report
+}
+
+// outdated tells whether no write explains what a read saw. The finding says why.
+func outdated(register []Operation, read Operation) (Finding, bool) {
+	finding := Finding{
+		Key: read.Key, Text: fmt.Sprintf("nobody wrote %q", read.Value),
+		Evidence: []Operation{read},
+	}
+	if read.Value == "" {
+		// Before everything else, the register was empty.
+		later, ok := anyBetween(register, begin, read)
+		if !ok {
+			return Finding{}, false
+		}
+		finding.Text = "the value is gone"
+		finding.Evidence = []Operation{later, read}
+	}
+
+	for _, write := range register {
+		if write.Action != Write || write.Value != read.Value || write.Start >= read.End {
+			continue
+		}
+		if write.Result == Refused {
+			finding.Text = "a refused write was seen"
+			finding.Evidence = []Operation{write, read}
+
+			continue
+		}
+		later, ok := successor(register, write, read)
+		if !ok {
+			return Finding{}, false
+		}
+		finding.Text = "a later write was acknowledged before the read began"
+		finding.Evidence = []Operation{write, later, read}
+	}
+
+	return finding, true
+}
+
+// begin is the time before the first operation.
+const begin = -1
+
+// successor finds an acknowledged write that surely came after another one, and before a read
+// began.
+func successor(register []Operation, write, read Operation) (Operation, bool) {
+	// What was written on top of it, as only one write has this value.
+	for _, next := range register {
+		if acknowledgedBefore(next, read) && next.Guarded && next.Old == write.Value &&
+			write.Value != "" && next.Value != write.Value {
+			return next, true
+		}
+	}
+	if write.Result != Acknowledged {
+		return Operation{}, false // It may have taken effect at any later time.
+	}
+
+	return anyBetween(register, write.End, read)
+}
+
+// anyBetween finds an acknowledged write that began after a time, and ended before a read began.
+func anyBetween(register []Operation, after time.Duration, read Operation) (Operation, bool) {
+	for _, write := range register {
+		if acknowledgedBefore(write, read) && write.Start > after {
+			return write, true
+		}
+	}
+
+	return Operation{}, false
+}
+
+func acknowledgedBefore(write, read Operation) bool {
+	return write.Action == Write && write.Result == Acknowledged && write.End < read.Start
+}

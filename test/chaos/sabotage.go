@@ -1,0 +1,133 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	// sabotageVariable chooses what a sabotaged binary leaves out; with sabotageList it prints what
+	// there is.
+	sabotageVariable = "PRAEFECT_SABOTAGE"
+	sabotageList     = "list"
+	// seedsMax is how many seeds may be needed to catch a variant.
+	seedsMax = 3
+)
+
+// sabotage runs chaos against each variant of a sabotaged binary until it is caught.
+func sabotage(ctx context.Context, s settings, out io.Writer) error {
+	dir, err := os.MkdirTemp("", "praefect-sabotage-")
+	if err != nil {
+		return fmt.Errorf("create directory: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // A left-over binary does no harm.
+
+	s.praefect = filepath.Join(dir, "praefect")
+	output, err := exec.CommandContext(ctx, "go", "build", "-tags", "sabotage", "-o", s.praefect,
+		"praefect/cmd/praefect").CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("build sabotaged praefect: %w: %s", err, output)
+	}
+	variants, err := listVariants(ctx, s)
+	if err != nil {
+		return err
+	}
+
+	caught := 0
+	for _, variant := range variants {
+		found, err := catch(ctx, s, variant, out)
+		if err != nil {
+			return err
+		}
+		if found {
+			caught++
+		}
+	}
+	if _, err := fmt.Fprintf(out, "sabotage: variants=%d caught=%d\n", len(variants), caught); err != nil {
+		return fmt.Errorf("print summary: %w", err)
+	}
+	if caught < len(variants) {
+		return errFailed
+	}
+
+	return nil
+}
+
+var errNoVariants = errors.New("the binary lists no variants")
+
+// listVariants asks the binary, unless one variant was asked for.
+func listVariants(ctx context.Context, s settings) ([]string, error) {
+	command := exec.CommandContext(ctx, s.praefect)
+	command.Env = append(command.Environ(), sabotageVariable+"="+sabotageList)
+	output, err := command.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list variants: %w", err)
+	}
+	variants := strings.Fields(string(output))
+	if s.variant != "" {
+		variants = slices.DeleteFunc(variants, func(v string) bool { return v != s.variant })
+	}
+	if len(variants) == 0 {
+		return nil, errNoVariants
+	}
+
+	return variants, nil
+}
+
+// catch runs this program against a variant with several seeds until it finds a violation.
+func catch(ctx context.Context, s settings, variant string, out io.Writer) (bool, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return false, fmt.Errorf("find own program: %w", err)
+	}
+	for seed := s.seed; seed < s.seed+seedsMax; seed++ {
+		var output bytes.Buffer
+		command := exec.CommandContext(ctx, self, "-praefect", s.praefect,
+			"-seed", strconv.FormatUint(seed, 10),
+			"-minutes", strconv.FormatFloat(s.minutes, 'g', -1, 64),
+			"-proxies", strconv.Itoa(s.proxies), "-nodes", strconv.Itoa(s.nodes), "-discard")
+		command.Env = append(command.Environ(), sabotageVariable+"="+variant)
+		command.Stdout, command.Stderr = &output, &output
+		// It is asked to end, so that it leaves nothing behind.
+		command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+		failed := command.Run()
+		if ctx.Err() != nil {
+			return false, context.Cause(ctx)
+		}
+
+		line, found := verdictOf(output.String())
+		if line == "" {
+			return false, fmt.Errorf("run against %s: %w: %s", variant, failed, output.String())
+		}
+		if _, err := fmt.Fprintf(out, "sabotage: %s: %s\n", variant, line); err != nil {
+			return false, fmt.Errorf("print result: %w", err)
+		}
+		if found {
+			return true, nil
+		}
+	}
+
+	return false, nil
+}
+
+// verdictOf finds the last line of a run, and whether it tells of a violation.
+func verdictOf(output string) (line string, found bool) {
+	lines := strings.Split(strings.TrimSpace(output), "\n")
+	line = lines[len(lines)-1]
+	if !strings.HasPrefix(line, "chaos: seed=") {
+		return "", false
+	}
+	violation := regexp.MustCompile(`(lost|stale|torn|diverged|unresolved)=[1-9]`)
+
+	return line, violation.MatchString(line)
+}

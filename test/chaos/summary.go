@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"praefect/test/chaos/audit"
+	"praefect/test/chaos/client"
+	"praefect/test/chaos/fault"
+	"praefect/test/chaos/history"
+)
+
+const (
+	// writesPerSecond is the least that must be acknowledged, faultsPerMinute of each kind.
+	writesPerSecond = 5
+	faultsPerMinute = 1.5
+)
+
+// summary is the result of a run.
+type summary struct {
+	settings settings
+
+	faults       []fault.Fault
+	acknowledged int
+	counted      []client.Attempt
+
+	lost, stale, torn, undone, diverged, unresolved, undecided int
+}
+
+func newSummary(s settings, faults []fault.Fault, attempts []client.Attempt) summary {
+	sum := summary{settings: s, faults: faults, counted: untouched(attempts, faults)}
+	for _, a := range attempts {
+		if a.Verdict == client.Succeeded {
+			sum.acknowledged++
+		}
+	}
+
+	return sum
+}
+
+func (s *summary) add(report history.Report, result audit.Result) {
+	s.lost, s.stale, s.torn = len(report.Lost), len(report.Stale), len(report.Torn)
+	s.undone, s.undecided = len(report.Undone), len(report.Undecided)
+	s.diverged, s.unresolved = len(result.Diverged), len(result.Unresolved)
+}
+
+// line is the last line.
+func (s *summary) line() string {
+	return fmt.Sprintf("chaos: seed=%d faults=%d acknowledged=%d lost=%d stale=%d torn=%d "+
+		"undone=%d diverged=%d unresolved=%d availability=%.2f",
+		s.settings.seed, len(s.faults), s.acknowledged, s.lost, s.stale, s.torn, s.undone,
+		s.diverged, s.unresolved, availability(s.counted))
+}
+
+// caught tells whether the run found a violation.
+func (s *summary) caught() bool {
+	return s.lost+s.stale+s.torn+s.diverged+s.unresolved > 0
+}
+
+// problem says why the run failed; empty if it did not.
+func (s *summary) problem() string {
+	var problems []string
+	if s.caught() {
+		problems = append(problems, "a promise was broken")
+	}
+	if s.undecided > 0 {
+		problems = append(problems, fmt.Sprintf("no verdict on %d registers", s.undecided))
+	}
+	if need := int(writesPerSecond * s.settings.duration().Seconds()); s.acknowledged < need {
+		problems = append(problems, fmt.Sprintf("only %d writes were acknowledged, not %d",
+			s.acknowledged, need))
+	}
+	counts := fault.Count(s.faults)
+	for _, kind := range fault.Kinds() {
+		if need := int(faultsPerMinute * s.settings.minutes); counts[kind] < need {
+			problems = append(problems, fmt.Sprintf("only %d faults of kind %s, not %d",
+				counts[kind], kind, need))
+		}
+	}
+
+	return strings.Join(problems, "; ")
+}
+
+const (
+	// shown is how many findings of each kind are printed; the file has all.
+	shown = 5
+	// reasonsShown is how many reasons of failed writes are printed, reasonLength how much of each.
+	reasonsShown = 8
+	reasonLength = 150
+)
+
+// explain prints what was found, and writes all of it with evidence into a file.
+func (s *session) explain(report history.Report, result audit.Result, sum summary) {
+	var all []string
+	for _, kind := range []struct {
+		name     string
+		findings []history.Finding
+	}{
+		{"lost", report.Lost}, {"stale", report.Stale}, {"torn", report.Torn},
+		{"undone", report.Undone}, {"undecided", report.Undecided},
+	} {
+		for i, f := range kind.findings {
+			text := fmt.Sprintf("%s: %s: %s", kind.name, f.Key, f.Text)
+			if i < shown {
+				s.say("chaos: %s", text)
+			}
+			all = append(all, text)
+			for _, o := range f.Evidence {
+				all = append(all, "    "+tell(o))
+			}
+		}
+	}
+	for name, texts := range map[string][]string{
+		"diverged": result.Diverged, "unresolved": result.Unresolved,
+	} {
+		for i, text := range texts {
+			if i < shown {
+				s.say("chaos: %s: %s", name, text)
+			}
+			all = append(all, name+": "+text)
+		}
+	}
+	for _, reason := range reasons(sum.counted) {
+		s.say("chaos: %s", reason)
+	}
+	for _, f := range sum.faults {
+		all = append(all, f.String())
+	}
+	if err := writeLines(filepath.Join(s.rig.dir, "findings.txt"), all); err != nil {
+		s.say("chaos: %v", err)
+	}
+}
+
+// tell describes an operation.
+func tell(o history.Operation) string {
+	text := fmt.Sprintf("%9.3f-%9.3f client %d via %s: %s", o.Start.Seconds(), o.End.Seconds(),
+		o.Client, o.Via, o.Method)
+	if o.Primary {
+		text += " of primary"
+	}
+	if o.Action == history.Read {
+		return text + fmt.Sprintf(" saw %q", o.Value)
+	}
+	if o.Guarded {
+		text += fmt.Sprintf(" of %q", o.Old)
+	}
+
+	return text + fmt.Sprintf(" to %q: %s %s", o.Value, o.Result, o.Detail)
+}
+
+// reasons are why writes failed that nothing excuses, the most frequent first.
+func reasons(attempts []client.Attempt) []string {
+	counts := map[string]int{}
+	for _, a := range attempts {
+		if a.Verdict != client.Succeeded {
+			counts[a.Method+": "+a.Detail[:min(reasonLength, len(a.Detail))]]++
+		}
+	}
+	var texts []string
+	for text := range counts {
+		texts = append(texts, text)
+	}
+	slices.SortFunc(texts, func(a, b string) int {
+		if counts[a] != counts[b] {
+			return counts[b] - counts[a]
+		}
+
+		return strings.Compare(a, b)
+	})
+
+	var lines []string
+	for _, text := range texts[:min(reasonsShown, len(texts))] {
+		lines = append(lines, fmt.Sprintf("%d times without excuse: %s", counts[text], text))
+	}
+
+	return lines
+}
+
+func writeLines(path string, lines []string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write findings: %w", err)
+	}
+	buffer := bufio.NewWriter(file)
+	for _, line := range lines {
+		if _, err := buffer.WriteString(line + "\n"); err != nil {
+			return errors.Join(fmt.Errorf("write findings: %w", err), file.Close())
+		}
+	}
+	if err := buffer.Flush(); err != nil {
+		return errors.Join(fmt.Errorf("write findings: %w", err), file.Close())
+	}
+	if err := file.Close(); err != nil {
+		return fmt.Errorf("write findings: %w", err)
+	}
+
+	return nil
+}
