@@ -107,6 +107,6 @@
 // # Concurrency
 //
 // A [Coordinator] and a [Write] are safe for concurrent use. [Coordinator.Run] is the only
-// goroutine that this package needs; beside it there are timers that pass turns on. A cached read
-// takes no statement and allocates nothing.
+// goroutine that this package needs, and it starts none. A cached read takes no statement and
+// allocates nothing.
 package coordinator

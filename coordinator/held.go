@@ -62,6 +62,11 @@ func (c *Coordinator) open(
 	if err := c.leftovers.end(ctx, in.id); err != nil {
 		return Repository{}, err
 	}
+	if pause := c.lines.yielding(in); pause > 0 {
+		if err := wait(ctx, nil, pause); err != nil {
+			return Repository{}, err
+		}
+	}
 	for {
 		freed := c.lines.awaitFree(in)
 		repository, err := c.tryOpen(ctx, intent)
@@ -73,7 +78,7 @@ func (c *Coordinator) open(
 		case !errors.Is(err, ErrTurnTaken):
 			return repository, err
 		}
-		if err := awaitTurn(ctx, freed); err != nil {
+		if err := wait(ctx, freed, turnPoll+rand.N(turnPoll/2)); err != nil {
 			return Repository{}, err
 		}
 	}
@@ -88,13 +93,14 @@ func (c *Coordinator) tryOpen(ctx context.Context, intent *Intent) (Repository, 
 	return c.store.OpenTurn(ctx, *intent)
 }
 
-func awaitTurn(ctx context.Context, freed <-chan struct{}) error {
-	poll := time.NewTimer(turnPoll + rand.N(turnPoll/2))
-	defer poll.Stop()
+// wait returns when the turn may be free, or after the pause. A deadline that passes is [ErrBusy].
+func wait(ctx context.Context, freed <-chan struct{}, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
 	select {
 	case <-freed:
 		return nil
-	case <-poll.C:
+	case <-timer.C:
 		return nil
 	case <-ctx.Done():
 	}
@@ -144,8 +150,7 @@ func (c *Coordinator) mark(ctx context.Context, intent Intent, ended []Storage) 
 // pass lets the next in line have the turn, those of other processes first if they wait.
 func (c *Coordinator) pass(turn *held, wanted bool) {
 	if wanted {
-		c.lines.yield(turn.line, turn.ticket, turnYield)
-		return
+		c.lines.yield(turn.line, turnYield)
 	}
 	c.lines.release(turn.line, turn.ticket)
 }

@@ -100,6 +100,37 @@ func TestTurnYields(t *testing.T) {
 	})
 }
 
+// TestTurnYieldedBetween has a call that takes the turn again and again, and a writer elsewhere.
+func TestTurnYieldedBetween(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		other := setupOn(t, r.store, coordinator.Config{})
+		r.repository(t, path)
+		defer r.listen(t)()
+		defer other.listen(t)()
+		synctest.Wait()
+		push, small := r.held(t), other.write(t, coordinator.WriteOptions{})
+		taken := make(chan error, 1)
+		go func() {
+			_, err := small.TakeTurn(t.Context())
+			taken <- err
+		}()
+		synctest.Wait()
+		require.True(t, push.Contended())
+		push.ReleaseTurn(t.Context())
+		go func() {
+			require.NoError(t, <-taken)
+			finish(t, small, coordinator.Result{}, coordinator.OutcomeNone)
+		}()
+		_, err := push.TakeTurn(t.Context())
+		require.NoError(t, err)
+		synctest.Wait()
+		require.False(t, push.Contended(), "the other one had its turn in between")
+		finish(t, push, coordinator.Result{}, coordinator.OutcomeNone)
+	})
+}
+
 // TestTurnWaitsForRecovery has a process die that holds the turn.
 func TestTurnWaitsForRecovery(t *testing.T) {
 	t.Parallel()

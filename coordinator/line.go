@@ -32,6 +32,8 @@ type line struct {
 	// freed is closed, and forgotten, when another process may have given the turn back; it is
 	// there only if somebody waits.
 	freed chan struct{}
+	// yieldUntil is until when the turn is left to other processes.
+	yieldUntil time.Time
 	// windows counts writes whose PREPARED round is won and whose outcome is not recorded.
 	windows int
 	// sent tells for each write under way to which storages it was sent.
@@ -123,20 +125,18 @@ func (l *lines) release(in *line, mine *ticket) {
 	}
 }
 
-// yield releases a turn, but lets nobody of this process have it for a while.
-func (l *lines) yield(in *line, mine *ticket, pause time.Duration) {
+// yield leaves the next turn to other processes for a while.
+func (l *lines) yield(in *line, pause time.Duration) {
 	l.mu.Lock()
-	waiting := len(in.waiting) > 0
-	l.mu.Unlock()
-	if !waiting {
-		l.release(in, mine)
-		return
-	}
-	in = l.use(in.id)
-	time.AfterFunc(pause, func() {
-		l.release(in, mine)
-		l.drop(in)
-	})
+	defer l.mu.Unlock()
+	in.yieldUntil = time.Now().Add(pause)
+}
+
+// yielding says how much of that is left.
+func (l *lines) yielding(in *line) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(in.yieldUntil)
 }
 
 func (l *lines) contended(in *line) bool {

@@ -66,7 +66,7 @@ const (
 
 // recent remembers which repositories were written to lately.
 type recent struct {
-	mu    sync.Mutex // guards the fields below
+	mu     sync.Mutex // guards the fields below
 	writes map[RepositoryID]recentWrite
 	order  []RepositoryID
 }
