@@ -49,8 +49,8 @@ type Config struct {
 	Resign time.Duration
 	// Poll is how often acknowledgements are looked for at first. Default 20 ms.
 	Poll time.Duration
-	// Clock replaces the clocks of this machine if it is not nil. Both must run at the same speed as
-	// the timers of this process, except for what tests want to show.
+	// Clock replaces the clocks of this machine if it is not nil. They must run as fast as the
+	// timers of this process, except for what tests want to show.
 	Clock Clock
 }
 

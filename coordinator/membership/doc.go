@@ -30,8 +30,8 @@
 // the same incarnation hold again.
 //
 // Cached routes are forgotten after the statement that enlists and before the lease holds. What is
-// loaded from then on has seen all invalidations up to the number that the statement returned; those
-// that follow are received. So none is missed, whatever was loading while there was no lease.
+// loaded from then on has seen all invalidations up to the number that the statement returned;
+// those that follow are received. So none is missed, whatever was loading without a lease.
 //
 // Invalidations are applied in order, one after the other, and acknowledged when the last of them
 // is applied. While the lease holds, writes elsewhere that need it wait for that.

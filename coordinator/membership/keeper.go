@@ -52,8 +52,8 @@ func (k *keeper) enlist(ctx context.Context) (context.Context, bool) {
 	return nil, false
 }
 
-// tryEnlist begins an incarnation. The first renewal comes before the lease holds: it tells on which
-// timeline the incarnation is, and what the other proxies find of the storages.
+// tryEnlist begins an incarnation. The first renewal comes before the lease holds: it tells which
+// timeline the incarnation is on, and what the other proxies find of the storages.
 func (k *keeper) tryEnlist(ctx context.Context) (context.Context, error) {
 	// An attempt that was given up may still arrive in the store, so its number is not used again.
 	k.incarnation = coordinator.Incarnation(rand.Int64N(1<<63-1) + 1)
@@ -179,10 +179,14 @@ func (k *keeper) sendRenewal(
 	defer func() { k.metrics.latency.Observe(time.Since(begun).Seconds()) }()
 	call, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	return k.Store.Renew(call, coordinator.Renewal{
+	membership, err := k.Store.Renew(call, coordinator.Renewal{
 		Incarnation: k.incarnation, TTL: k.config.ttl(), Applied: k.applied,
 		Healthy: k.findings(),
 	})
+	if err == nil {
+		k.opinion.Store(newOpinion(k.incarnation, membership.Reports))
+	}
+	return membership, err
 }
 
 // apply takes over what was learnt.

@@ -156,6 +156,31 @@ func TestClocks(t *testing.T) {
 	}
 }
 
+// TestFoundMeanwhile has a reader find the end of the lease right after the clocks were read that
+// let the renewal take effect.
+func TestFoundMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := settled(t, store)
+		first, found := r.holding(), false
+		meanwhile := func() {
+			r.wall.Add(int64(lease))
+			r.notHolding()
+			r.wall.Add(-int64(lease))
+			found = true
+		}
+		store.change(func() {
+			store.after = func(string) { r.meanwhile.Store(&meanwhile); store.after = nil }
+		})
+		after(period)
+		require.True(t, found)
+		require.NotEqual(t, first, r.holding())
+		require.Equal(t, 1.0, r.metric("gitaly_praefect_lease_renewals_total", "late"))
+		r.stop()
+	})
+}
+
 // TestJumpUnseen has nobody ask for the lease: the next renewal finds that it has run out.
 func TestJumpUnseen(t *testing.T) {
 	t.Parallel()
@@ -303,6 +328,20 @@ func TestAway(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStalledToTheEnd gives up a renewal when its answer would be too late.
+func TestStalledToTheEnd(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := settled(t, store)
+		store.change(func() { store.stalled = true })
+		after(lease)
+		require.Equal(t, 2, store.count("enlist"))
+		store.change(func() { store.stalled = false })
+		r.stop()
+	})
 }
 
 // TestResign ends the lease here before it ends for others.

@@ -29,7 +29,7 @@ func newMetrics(registerer prometheus.Registerer, holds func() bool) (*metrics, 
 	m := &metrics{
 		incarnations: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitaly_praefect_incarnations_total",
-			Help: "Leases that this process has taken; each one after the first followed a lost one",
+			Help: "Leases that this process has taken; each after the first follows a lost one",
 		}),
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gitaly_praefect_lease_renewals_total",

@@ -4,8 +4,6 @@ import "praefect/coordinator"
 
 // opinion is what the other proxies found when the lease was last renewed. It is not changed.
 type opinion struct {
-	// incarnation is that of this process.
-	incarnation coordinator.Incarnation
 	// others is how many of them reported, healthy how many of those found a storage healthy.
 	others  int
 	healthy map[coordinator.VirtualStorage]map[coordinator.Storage]int
@@ -13,10 +11,7 @@ type opinion struct {
 
 // newOpinion leaves out the own report and those of proxies that have found nothing out yet.
 func newOpinion(own coordinator.Incarnation, reports []coordinator.Report) *opinion {
-	o := &opinion{
-		incarnation: own,
-		healthy:     map[coordinator.VirtualStorage]map[coordinator.Storage]int{},
-	}
+	o := &opinion{healthy: map[coordinator.VirtualStorage]map[coordinator.Storage]int{}}
 	for _, report := range reports {
 		if report.Incarnation == own || report.Healthy == nil {
 			continue
@@ -47,11 +42,11 @@ func (w *Worker) Healthy(
 	virtualStorage coordinator.VirtualStorage, storage coordinator.Storage,
 ) bool {
 	local := w.Health.Healthy(virtualStorage, storage)
-	incarnation, holds := w.Incarnation()
-	others := w.opinion.Load()
-	if !holds || others == nil || others.incarnation != incarnation {
+	if _, holds := w.Incarnation(); !holds {
 		return local
 	}
+	// It was there before the lease held.
+	others := w.opinion.Load()
 	healthy := others.healthy[virtualStorage][storage]
 	if local {
 		healthy++

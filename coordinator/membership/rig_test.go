@@ -48,6 +48,8 @@ type rig struct {
 
 	// wall and monotonic are what the clocks are ahead of the time of the test.
 	wall, monotonic atomic.Int64
+	// meanwhile happens once, after the clocks were read and before anybody knows.
+	meanwhile atomic.Pointer[func()]
 
 	mu sync.Mutex // guards the fields below
 	// events are what happened here, in order.
@@ -95,10 +97,14 @@ func prepare(t *testing.T, store *ledger) *rig {
 		Store: store, Health: local{r}, Registerer: r.registry,
 	}, r.log, membership.Config{Name: "own", Clock: func() membership.Instant {
 		elapsed := time.Since(begin)
-		return membership.Instant{
+		read := membership.Instant{
 			Monotonic: elapsed + time.Duration(r.monotonic.Load()),
 			Wall:      elapsed + time.Duration(r.wall.Load()),
 		}
+		if meanwhile := r.meanwhile.Swap(nil); meanwhile != nil {
+			(*meanwhile)()
+		}
+		return read
 	}})
 	require.NoError(t, err)
 	r.Worker = worker
