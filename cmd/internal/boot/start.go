@@ -15,12 +15,14 @@ import (
 	"praefect/coordinator/health"
 	"praefect/coordinator/membership"
 	"praefect/coordinator/postgres"
+	"praefect/coordinator/recovery"
 	"praefect/coordinator/removal"
 	"praefect/coordinator/repair"
 	"praefect/proxy"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/digest"
 	"praefect/proxy/method"
 	"praefect/proxy/native"
 	"praefect/proxy/relay"
@@ -223,13 +225,29 @@ func (s *server) startWorkers(context.Context) error {
 		Health:     s.health,
 		Due:        s.coordinator.RemovalDue(),
 		Registerer: s.metrics,
-	}, s.log.Named("removal"), removal.Config{})
+	}, s.log.Named("removal"), removal.Config{
+		Keep: s.Config.Transactions.Coordinator().NodeDeadline,
+	})
+	if err != nil {
+		return err
+	}
+
+	recoveries, err := recovery.New(recovery.Dependencies{
+		Store:      s.store,
+		Digester:   nodeDigester{digest.New(s.pool)},
+		Turns:      s.coordinator,
+		Routes:     s.coordinator,
+		Health:     s.health,
+		Lease:      s.membership,
+		TurnsLeft:  s.coordinator.TurnsLeft(),
+		Registerer: s.metrics,
+	}, s.log.Named("recovery"), s.Config.Transactions.Recovery())
 	if err != nil {
 		return err
 	}
 
 	for _, run := range []func(context.Context) error{
-		s.health.Run, repairs.Run, removals.Run,
+		s.health.Run, repairs.Run, removals.Run, recoveries.Run,
 	} {
 		s.workers.run(run)
 	}

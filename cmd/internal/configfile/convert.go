@@ -10,6 +10,7 @@ import (
 	"praefect/coordinator"
 	"praefect/coordinator/membership"
 	"praefect/coordinator/postgres"
+	"praefect/coordinator/recovery"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
@@ -145,6 +146,13 @@ const (
 	outageStrict = "strict"
 	outageServe  = "serve"
 )
+
+// Recovery returns how turns without an owner are decided.
+func (t *Transactions) Recovery() recovery.Config {
+	times := t.Coordinator()
+
+	return recovery.Config{Settle: times.Settle, NodeDeadline: times.NodeDeadline}
+}
 
 // Membership returns how the proxy of that name keeps its place among the others.
 func (t *Transactions) Membership(name string) membership.Config {
