@@ -4,11 +4,13 @@
 // that has arrived there, the repository's primary, one of its secondaries, or PostgreSQL. Three
 // nodes, two proxies on one database and PostgreSQL run as processes; the operation is a real one on
 // real Git. When the point is reached the victim's whole process group is killed (PostgreSQL: stopped
-// at once), and then the point is let go.
+// at once), and then the point is let go. A proxy may also be frozen there (SIGSTOP) and go on when
+// the others have taken over.
 //
 // # What must hold
 //
-// Within ten seconds after the survivors can reach each other:
+// Within ten seconds after the survivors can reach each other (longer if nodes wait for a frozen proxy
+// until their own deadline):
 //
 //   - the metadata have no intent and no creation of the repository left;
 //   - replicas recorded as current are equal on the disks: references, HEAD and hooks;
@@ -26,4 +28,6 @@
 // after one that failed.
 //
 //	go run ./test/crash -run 'recorded/proxy'
+//
+// With -sabotage the proxies leave out a rule (failpoint.Variant), and cases have to fail.
 package main

@@ -20,6 +20,8 @@ type settings struct {
 	selected *regexp.Regexp
 	workers  int
 	list     bool
+	// sabotage is a rule that the proxies leave out, so that cases have to fail.
+	sabotage string
 	// keep is where the logs of cases that failed are copied to.
 	keep string
 }
@@ -48,6 +50,7 @@ func parse(args []string) (settings, error) {
 	flags.BoolVar(&s.list, "list", false, "print the names of the cases only")
 	flags.StringVar(&s.keep, "keep", filepath.Join(os.TempDir(), "crashmatrix"),
 		"`directory` for the logs of cases that failed")
+	flags.StringVar(&s.sabotage, "sabotage", "", "a `rule` that the proxies leave out")
 	pattern := flags.String("run", "", "regular `expression` of cases: point/victim/scene")
 	if err := flags.Parse(args); err != nil {
 		return s, fmt.Errorf("parse flags: %w", err)
@@ -94,7 +97,7 @@ func (s settings) try(ctx context.Context, selected []trial, out io.Writer) (err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 
-	programs, err := cluster.Build(ctx, dir, "failpoints")
+	programs, err := cluster.Build(ctx, dir, "failpoints", "sabotage")
 	if err != nil {
 		return err
 	}
@@ -104,7 +107,10 @@ func (s settings) try(ctx context.Context, selected []trial, out io.Writer) (err
 	}
 
 	report := &report{out: out}
-	pool := &pool{programs: programs, material: goods, keep: s.keep, report: report}
+	pool := &pool{
+		programs: programs, env: []string{"PRAEFECT_SABOTAGE=" + s.sabotage},
+		material: goods, keep: s.keep, report: report,
+	}
 	if err := pool.run(ctx, selected, s.workers); err != nil {
 		return err
 	}

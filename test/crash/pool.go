@@ -15,6 +15,8 @@ import (
 // pool tries cases on several stages at once.
 type pool struct {
 	programs cluster.Programs
+	// env is for the proxies.
+	env      []string
 	material *material
 	keep     string
 	report   *report
@@ -49,7 +51,7 @@ func (p *pool) work(ctx context.Context, queue <-chan trial) (err error) {
 			return context.Cause(ctx)
 		}
 		if current == nil {
-			if current, err = newStage(ctx, p.programs); err != nil {
+			if current, err = newStage(ctx, p.programs, p.env); err != nil {
 				return err
 			}
 		}

@@ -36,7 +36,9 @@ type stage struct {
 }
 
 // newStage starts three nodes and two proxies.
-func newStage(ctx context.Context, programs cluster.Programs) (*stage, error) {
+func newStage(
+	ctx context.Context, programs cluster.Programs, env []string,
+) (*stage, error) {
 	dir, err := os.MkdirTemp("", "crash-")
 	if err != nil {
 		return nil, fmt.Errorf("create directory: %w", err)
@@ -53,7 +55,7 @@ func newStage(ctx context.Context, programs cluster.Programs) (*stage, error) {
 		Programs: programs, Dir: filepath.Join(dir, "cluster"), Proxies: 2,
 		VoteTimeout: voteTimeout, Extra: extraConfig, LogLevel: "debug",
 		GracefulStop: time.Second,
-		Env:          []string{"PRAEFECT_FAILPOINTS=*=" + socket},
+		Env:          append([]string{"PRAEFECT_FAILPOINTS=*=" + socket}, env...),
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.stops.close(), os.RemoveAll(dir))
@@ -84,7 +86,7 @@ func newPath() string { return fmt.Sprintf("crash/%x.git", rand.Uint64()) }
 func (s *stage) survivor() (*cluster.Proxy, error) {
 	proxies := s.Proxies()
 	for i := range proxies {
-		if proxy := proxies[len(proxies)-1-i]; proxy.Process().Running() {
+		if proxy := proxies[len(proxies)-1-i]; proxy.Process().Answers() {
 			return proxy, nil
 		}
 	}
@@ -109,10 +111,14 @@ func (s *stage) heal(ctx context.Context) error {
 		}
 	}
 	for _, proxy := range s.Proxies() {
-		if proxy.Process().Running() {
-			continue
+		var err error
+		switch {
+		case !proxy.Process().Running():
+			err = proxy.Start(ctx)
+		case !proxy.Process().Answers():
+			err = proxy.Process().Resume()
 		}
-		if err := proxy.Start(ctx); err != nil {
+		if err != nil {
 			return err
 		}
 	}

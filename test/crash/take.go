@@ -19,8 +19,12 @@ const (
 	// before the claim of a dead proxy has run out.
 	healed  = 30 * time.Second
 	claimed = 90 * time.Second
+	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
+	frozenMax = voteTimeout + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
+	// caseMax bounds a case; every step of it has a bound of its own.
+	caseMax = 5 * time.Minute
 	// outage is how long PostgreSQL is away.
 	outage = 500 * time.Millisecond
 	// moment is what a node may take to commit.
@@ -28,6 +32,9 @@ const (
 	// tick is how often expectations are looked at.
 	tick = 50 * time.Millisecond
 )
+
+// errPending stands for an answer that the client does not have yet.
+var errPending = errors.New("not answered yet")
 
 // take is one case being tried on a stage.
 type take struct {
@@ -47,6 +54,8 @@ type take struct {
 	held       *stop
 	background sync.WaitGroup
 
+	// acted delivers the answer of the operation.
+	acted chan answer
 	// answer is what the client was told, rewritten says that the write after the fault is done.
 	answer    answer
 	rewritten bool
@@ -56,11 +65,14 @@ type take struct {
 // perform tries the case. The error says what failed.
 func (t *take) perform(ctx context.Context) (err error) {
 	t.first, t.path = t.stage.Proxies()[0], newPath()
+	t.answer, t.acted = answer{err: errPending}, make(chan answer, 1)
 	if t.carrier, err = t.stage.dial(t.first, t.path); err != nil {
 		return err
 	}
 	defer t.carrier.close()
 	defer t.background.Wait()
+	ctx, cancel := context.WithTimeout(ctx, caseMax)
+	defer cancel()
 	defer t.stage.stops.disarm()
 	defer func() {
 		if t.held != nil {
@@ -74,13 +86,29 @@ func (t *take) perform(ctx context.Context) (err error) {
 	if err := t.strike(ctx); err != nil {
 		return err
 	}
-	begin := time.Now()
-	if err := t.await(ctx, promised, t.recovered); err != nil {
-		return fmt.Errorf("after %s: %w", promised, err)
+	begin, limit := time.Now(), promised
+	if t.victim == victimFrozen {
+		limit = frozenMax
+	} else if err := t.hear(); err != nil {
+		return err
+	}
+	if err := t.await(ctx, limit, t.recovered); err != nil {
+		return fmt.Errorf("after %s: %w", limit, err)
 	}
 	t.settled = time.Since(begin)
+
+	return t.conclude(ctx)
+}
+
+// conclude brings everybody back and waits until all is well.
+func (t *take) conclude(ctx context.Context) error {
 	if err := t.stage.heal(ctx); err != nil {
 		return fmt.Errorf("bring everybody back: %w", err)
+	}
+	if t.victim == victimFrozen {
+		if err := t.hear(); err != nil {
+			return err
+		}
 	}
 	limit := healed
 	if t.scene.patient && (t.victim == victimProxy || t.victim == victimDatabase) {
@@ -91,6 +119,16 @@ func (t *take) perform(ctx context.Context) (err error) {
 	}
 
 	return nil
+}
+
+// hear waits for what the client is told.
+func (t *take) hear() error {
+	select {
+	case t.answer = <-t.acted:
+		return nil
+	case <-time.After(reachable):
+		return fmt.Errorf("the client is not answered after %s", reachable)
+	}
 }
 
 // prepare makes the repository and what the scene needs before its point.
@@ -129,10 +167,8 @@ func (t *take) persist(ctx context.Context, write func(context.Context) answer) 
 
 // strike brings the operation to the point and kills the victim there.
 func (t *take) strike(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, 2*reachable)
-	defer cancel()
 	if t.scene.lead != nil {
-		if err := t.scene.lead(bounded, t); err != nil {
+		if err := t.scene.lead(ctx, t); err != nil {
 			return fmt.Errorf("prepare scene: %w", err)
 		}
 	}
@@ -143,44 +179,34 @@ func (t *take) strike(ctx context.Context) error {
 	stop := t.stage.stops.arm(t.point, only)
 	defer stop.release()
 
-	acted := make(chan answer, 1)
-	t.background.Go(func() { acted <- t.scene.act(bounded, t) })
-	process, err := t.reach(bounded, stop, acted)
+	t.background.Go(func() { t.acted <- t.scene.act(ctx, t) })
+	process, err := t.reach(ctx, stop)
 	if err != nil {
 		return err
 	}
-	if err := t.kill(bounded, process); err != nil {
+	if err := t.kill(process); err != nil {
 		return fmt.Errorf("kill %s: %w", t.victim, err)
 	}
 	stop.release()
 	if t.scene.aftermath != nil {
-		if err := t.scene.aftermath(bounded, t); err != nil {
+		if err := t.scene.aftermath(ctx, t); err != nil {
 			return fmt.Errorf("go on after the fault: %w", err)
 		}
 	}
-	if err := t.revive(bounded); err != nil {
-		return err
-	}
-	select {
-	case t.answer = <-acted:
-		return nil
-	case <-time.After(reachable):
-		return fmt.Errorf("the client is not answered after %s", reachable)
-	}
+
+	return t.revive(ctx)
 }
 
 // reach waits until a process stands at the point and finds out who takes part there.
-func (t *take) reach(
-	ctx context.Context, stop *stop, acted chan answer,
-) (process int, err error) {
+func (t *take) reach(ctx context.Context, stop *stop) (process int, err error) {
 	limit := time.After(reachable)
-	ended := acted
+	ended := t.acted
 	for process == 0 {
 		select {
 		case process = <-stop.reached:
 		case got := <-ended:
 			ended = nil // It may be somebody else who comes to the point.
-			acted <- got
+			t.acted <- got
 			if got.err != nil {
 				return 0, fmt.Errorf("the operation ends before the point: %w", got.err)
 			}
@@ -244,7 +270,7 @@ func (t *take) identify(ctx context.Context) error {
 }
 
 // kill ends the victim.
-func (t *take) kill(_ context.Context, process int) error {
+func (t *take) kill(process int) error {
 	switch t.victim {
 	case victimPrimary:
 		return t.primary.Kill()
@@ -252,9 +278,13 @@ func (t *take) kill(_ context.Context, process int) error {
 		return t.secondary.Kill()
 	case victimDatabase:
 		return t.stage.Server().Halt(pgserver.Immediate)
-	case victimProxy:
+	case victimProxy, victimFrozen:
 		for _, proxy := range t.stage.Proxies() {
-			if proxy.Process().PID() == process {
+			switch {
+			case proxy.Process().PID() != process:
+			case t.victim == victimFrozen:
+				return proxy.Process().Pause()
+			default:
 				return proxy.Process().Kill()
 			}
 		}

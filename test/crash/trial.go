@@ -14,6 +14,8 @@ const (
 	victimPrimary   victim = "primary"
 	victimSecondary victim = "secondary"
 	victimDatabase  victim = "postgresql"
+	// victimFrozen is the proxy too, which goes on when others have taken over what it was doing.
+	victimFrozen victim = "frozen-proxy"
 )
 
 // trial is one case.
@@ -69,5 +71,22 @@ func matrix() []trial {
 		}
 	}
 
-	return all
+	return append(all, frozen()...)
+}
+
+// frozen lists the points at which a proxy that freezes leaves nodes waiting, or not.
+func frozen() []trial {
+	var all []trial
+	for _, passing := range []scene{atomicPush(), setHooks()} {
+		for _, point := range []failpoint.Point{
+			failpoint.IntentDurable, failpoint.PreparedWon, failpoint.FirstCommitTold,
+			failpoint.Confirmed, failpoint.Recorded,
+		} {
+			all = append(all, trial{point: point, victim: victimFrozen, scene: passing})
+		}
+	}
+
+	return append(all,
+		trial{point: failpoint.CreationRecorded, victim: victimFrozen, scene: creation()},
+		trial{point: failpoint.Compared, victim: victimFrozen, scene: recovery()})
 }
