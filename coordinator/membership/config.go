@@ -22,6 +22,9 @@ const (
 	renewals = 10
 	// attempts is how many statements in a row may stay without an answer in the time of a lease.
 	attempts = 3
+	// pageFull is how many invalidations may be only the first of those there are. Stores give more
+	// in one answer, and no cluster writes so many while one renewal takes.
+	pageFull = 500
 	// pauseMin and pauseMax enclose the pause between attempts to enlist. The first is short since
 	// all cached reads wait for it, the last as long as clients of a cluster in trouble can bear.
 	pauseMin = 100 * time.Millisecond

@@ -34,7 +34,9 @@
 // those that follow are received. So none is missed, whatever was loading without a lease.
 //
 // Invalidations are applied in order, one after the other, and acknowledged when the last of them
-// is applied. While the lease holds, writes elsewhere that need it wait for that.
+// is applied. While the lease holds, writes elsewhere that need it wait for that, or, if they
+// cannot ask, for the time of lease and margin. So a renewal prolongs the lease only after what it
+// brought is applied.
 //
 // Numbers of invalidations mean nothing after another server took over the store, which may have
 // lost the last of them: a new timeline ends the incarnation, and the latest writes are compared.

@@ -150,11 +150,15 @@ func (k *keeper) renew(alive context.Context) bool {
 }
 
 // renewed takes over a good answer: first what others have changed, since whoever waits for this
-// process to hear of it may count on the end of the lease that held before.
+// process to hear of it may count on the end of the lease that held before. If that may not be all,
+// the next renewal prolongs.
 func (k *keeper) renewed(
 	alive context.Context, sent Instant, membership coordinator.Membership,
 ) bool {
 	k.apply(membership)
+	if len(membership.Invalidations) >= pageFull {
+		return k.acknowledge(alive, membership)
+	}
 	if !k.prolong(sent) {
 		k.count(resultLate)
 		return false
@@ -172,6 +176,7 @@ func (k *keeper) refused() {
 	k.giveUp(errRefused)
 }
 
+// sendRenewal takes over at once what the others find, since without a lease it is not used.
 func (k *keeper) sendRenewal(
 	ctx context.Context, timeout time.Duration,
 ) (coordinator.Membership, error) {
@@ -189,9 +194,8 @@ func (k *keeper) sendRenewal(
 	return membership, err
 }
 
-// apply takes over what was learnt.
+// apply drops the routes that others have changed.
 func (k *keeper) apply(membership coordinator.Membership) {
-	k.opinion.Store(newOpinion(k.incarnation, membership.Reports))
 	for _, invalidation := range membership.Invalidations {
 		k.Routes.Invalidate(invalidation.Key)
 		k.applied = invalidation.Sequence

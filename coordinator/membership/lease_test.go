@@ -30,8 +30,8 @@ func TestKept(t *testing.T) {
 			require.Equal(t, []coordinator.Incarnation{incarnation}, store.living())
 		}
 		require.InDelta(t, 100, store.count("renew"), 2, "twice a second")
-		require.Equal(t, 1.0, r.metric("gitaly_praefect_lease_held"))
-		require.Equal(t, 1.0, r.metric("gitaly_praefect_incarnations_total"))
+		require.Equal(t, 1, r.metric("gitaly_praefect_lease_held"))
+		require.Equal(t, 1, r.metric("gitaly_praefect_incarnations_total"))
 		require.InDelta(t, 100, r.metric("gitaly_praefect_lease_renewals_total", "renewed"), 2)
 		r.stop()
 		require.Equal(t, []string{"lease taken", "lease given back"}, r.messages())
@@ -171,12 +171,15 @@ func TestFoundMeanwhile(t *testing.T) {
 			found = true
 		}
 		store.change(func() {
-			store.after = func(string) { r.meanwhile.Store(&meanwhile); store.after = nil }
+			store.after = func(string) {
+				r.meanwhile.Store(&meanwhile)
+				store.change(func() { store.after = nil })
+			}
 		})
 		after(period)
 		require.True(t, found)
 		require.NotEqual(t, first, r.holding())
-		require.Equal(t, 1.0, r.metric("gitaly_praefect_lease_renewals_total", "late"))
+		require.Equal(t, 1, r.metric("gitaly_praefect_lease_renewals_total", "late"))
 		r.stop()
 	})
 }
@@ -267,8 +270,8 @@ func TestRefused(t *testing.T) {
 		after(period)
 		require.NotEqual(t, first, r.holding())
 		require.Equal(t, []string{"the store does not know it any more"}, r.reasons())
-		require.Equal(t, 1.0, r.metric("gitaly_praefect_lease_renewals_total", "refused"))
-		require.Equal(t, 2.0, r.metric("gitaly_praefect_incarnations_total"))
+		require.Equal(t, 1, r.metric("gitaly_praefect_lease_renewals_total", "refused"))
+		require.Equal(t, 2, r.metric("gitaly_praefect_incarnations_total"))
 		require.Equal(t, 1, r.tailsLost(), "it should have held")
 		r.stop()
 	})
@@ -406,7 +409,10 @@ func TestInvalid(t *testing.T) {
 	t.Parallel()
 	r := prepare(t, newLedger())
 	for _, config := range []membership.Config{
-		{}, {Name: "own", Lease: -1}, {Name: "own", Margin: -1}, {Name: "own", Resign: -1},
+		{},
+		{Name: "own", Lease: -1},
+		{Name: "own", Margin: -1},
+		{Name: "own", Resign: -1},
 		{Name: "own", Poll: -1},
 	} {
 		_, err := membership.New(r.Dependencies, r.log, config)

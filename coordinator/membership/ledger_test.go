@@ -22,6 +22,8 @@ type ledger struct {
 	receive  func(coordinator.Notice)
 	// away lets every call fail; stalled makes it last until the caller gives up.
 	away, stalled bool
+	// page bounds the invalidations that a renewal returns.
+	page int
 	// calls counts them by name.
 	calls map[string]int
 	// before and after are called around the effect of a call, without the lock. Both may wait; the
@@ -43,6 +45,7 @@ type member struct {
 func newLedger() *ledger {
 	return &ledger{
 		members: map[coordinator.Incarnation]*member{}, timeline: "1", calls: map[string]int{},
+		page: 2,
 	}
 }
 
@@ -114,8 +117,7 @@ func (l *ledger) Renew(
 		own.applied, own.healthy = renewal.Applied, renewal.Healthy
 		membership.Timeline = l.timeline
 		for _, invalidation := range l.log {
-			// A page of two, so that there is more.
-			if invalidation.Sequence > renewal.Applied && len(membership.Invalidations) < 2 {
+			if invalidation.Sequence > renewal.Applied && len(membership.Invalidations) < l.page {
 				membership.Invalidations = append(membership.Invalidations, invalidation)
 			}
 		}

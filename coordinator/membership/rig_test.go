@@ -232,7 +232,7 @@ func after(duration time.Duration) {
 }
 
 // metric returns the value of a counter or gauge, summed over its labels if none is given.
-func (r *rig) metric(name string, labels ...string) float64 {
+func (r *rig) metric(name string, labels ...string) int {
 	r.t.Helper()
 	families, err := r.registry.Gather()
 	require.NoError(r.t, err)
@@ -247,5 +247,5 @@ func (r *rig) metric(name string, labels ...string) float64 {
 			}
 		}
 	}
-	return sum
+	return int(sum)
 }

@@ -26,7 +26,7 @@ func TestInvalidations(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"a", "b", "c", "b", "d"}, r.saw())
 		require.Equal(t, last, store.applied(incarnation))
-		require.Equal(t, 5.0, r.metric("gitaly_praefect_invalidations_applied_total"))
+		require.Equal(t, 5, r.metric("gitaly_praefect_invalidations_applied_total"))
 		require.Equal(t, 3, store.count("acknowledge"))
 
 		last = store.invalidate("e")
@@ -56,6 +56,66 @@ func TestAcknowledged(t *testing.T) {
 		require.Equal(t, last, store.applied(incarnation))
 		require.Equal(t, []string{"a", "b"}, r.saw())
 		r.set(func() { r.block = nil })
+		r.stop()
+	})
+}
+
+// TestAppliedFirst has a process that is slow to apply: the lease is not prolonged before, since a
+// writer that cannot ask counts on the end of the one that held when it wrote.
+func TestAppliedFirst(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := settled(t, store)
+		begin, block := time.Now(), make(chan struct{})
+		after(period / 2)
+		store.invalidate("a")
+		r.set(func() { r.block = block })
+		store.notify(coordinator.Notice{Kind: coordinator.NoticeInvalidated})
+		after(time.Until(begin.Add(lease)))
+		r.notHolding()
+		require.Equal(t, coordinator.Sequence(0), store.applied(store.living()[0]))
+		r.set(func() { r.block = nil })
+		close(block)
+		r.stop()
+	})
+}
+
+// TestManyInvalidations has more than one answer brings: only the last of them prolongs the lease.
+func TestManyInvalidations(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		store.page = 1000
+		r := settled(t, store)
+		incarnation := r.holding()
+		last := store.invalidate(make([]string, 1500)...)
+		store.notify(coordinator.Notice{Kind: coordinator.NoticeInvalidated})
+		synctest.Wait()
+		require.Len(t, r.saw(), 1+1500)
+		require.Equal(t, last, store.applied(incarnation))
+		after(2 * lease)
+		require.Equal(t, incarnation, r.holding())
+
+		// The last renewal was a millisecond ago. The store goes away between two answers.
+		begin := time.Now().Add(-time.Millisecond)
+		store.change(func() {
+			store.before = func(call string) {
+				if call == "acknowledge" {
+					store.change(func() { store.away = true })
+				}
+			}
+		})
+		store.invalidate(make([]string, 1500)...)
+		after(period / 2)
+		store.notify(coordinator.Notice{Kind: coordinator.NoticeInvalidated})
+		synctest.Wait()
+		require.Len(t, r.saw(), 1000)
+		after(time.Until(begin.Add(lease - time.Millisecond)))
+		require.Equal(t, incarnation, r.holding())
+		after(time.Millisecond)
+		r.notHolding()
+		store.change(func() { store.away, store.before = false, nil })
 		r.stop()
 	})
 }

@@ -30,7 +30,7 @@ type Worker struct {
 
 	// lease is never nil.
 	lease atomic.Pointer[lease]
-	// opinion is nil before the first renewal.
+	// opinion is nil before the first renewal, and so never while the lease holds.
 	opinion atomic.Pointer[opinion]
 	// news receives a value when there are new invalidations; one is enough to ask for all.
 	news     chan struct{}
