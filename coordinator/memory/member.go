@@ -48,6 +48,9 @@ func (s *Store) Enlist(
 			s.endProxy(incarnation)
 		}
 	}
+	if _, ok := s.proxies[enlistment.Incarnation]; ok && !s.lives(enlistment.Incarnation) {
+		return 0, coordinator.ErrLeaseLost
+	}
 	s.proxies[enlistment.Incarnation] = &proxy{
 		name: enlistment.Name, endsAt: time.Now().Add(enlistment.TTL), applied: s.last,
 	}

@@ -86,15 +86,24 @@ func (s *Store) Resolve(
 		!found.turn.belongs(resolution) || !found.keeps(resolution):
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	}
+	settling := resolution.Settling
+	settling.Storages = without(settling.Storages, found.turn.ended)
 	recorded := coordinator.Recorded{Wanted: s.end(found)}
 	if len(resolution.Keep) > 0 {
 		recorded.Shrunk, recorded.RepairDue = found.resolve(resolution)
 		s.invalidate(found)
 	}
-	found.settle(resolution.Settling)
+	found.settle(settling)
 	recorded.Generation, recorded.Epoch = found.Generation, found.Epoch
 	recorded.Await = s.await(found, resolution.Owner)
 	return recorded, nil
+}
+
+// without returns the storages that are not among the others.
+func without(storages, others []coordinator.Storage) []coordinator.Storage {
+	return slices.DeleteFunc(slices.Clone(storages), func(storage coordinator.Storage) bool {
+		return slices.Contains(others, storage)
+	})
 }
 
 // resolvedBy says that this very resolution was done before.
@@ -162,10 +171,12 @@ func (s *Store) Settle(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	found, ok := s.repositories[id]
-	if !ok {
+	if !ok && len(settling.Storages) > 0 {
 		return coordinator.ErrRepositoryNotFound
 	}
-	found.settle(settling)
+	if ok {
+		found.settle(settling)
+	}
 	return nil
 }
 
