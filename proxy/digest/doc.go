@@ -1,13 +1,13 @@
 // Package digest asks a node what it holds of a repository, in a form that can be compared with
 // what another node holds: two replicas have the same digest exactly when they hold the same.
 //
-//	kind          what it covers                                       asked with
+//	kind          what it covers                                         asked with
 //	References    every reference of refs/ with the object it leads to,  ListRefs,
 //	              and what HEAD points to and leads to                   FindDefaultBranchName
 //	Hooks         names, modes and contents of the custom hooks          GetCustomHooks
 //	Link          the object pool                                        GetObjectPool
 //	Config        the repository's configuration file                    GetConfig
-//	Verification  references, hooks and link together                    all of the above but Config
+//	Verification  references, hooks and link together                    all but GetConfig
 //
 // What no node can be asked for is not covered: the target of a symbolic reference other than HEAD
 // (it counts as the object that it leads to), a reference that leads nowhere, and objects that no

@@ -97,8 +97,8 @@ func (d disk) git(t *testing.T, args ...string) string {
 
 func (d disk) gitWith(t *testing.T, stdin io.Reader, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "git",
-		append([]string{"-c", "safe.directory=*", "-c", "core.hooksPath=" + os.DevNull}, args...)...)
+	settings := []string{"-c", "safe.directory=*", "-c", "core.hooksPath=" + os.DevNull}
+	command := exec.CommandContext(t.Context(), "git", append(settings, args...)...)
 	command.Dir = d.path()
 	command.Env = append(os.Environ(),
 		"GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1",
