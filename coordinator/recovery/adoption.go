@@ -71,8 +71,7 @@ func (r *recovery) inDoubt() []coordinator.Storage {
 // run tries to resolve the turn until that is done, or somebody else's.
 func (r *recovery) run(ctx context.Context) {
 	failpoint.Hit(failpoint.Adopted)
-	result := resultStopped
-	said := ""
+	var result, said string
 	for pause := r.config.BackoffMin; ; pause = min(2*pause, r.config.BackoffMax) {
 		var err error
 		if result, err = r.attempt(ctx); err == nil {

@@ -31,12 +31,14 @@ type inquiry struct {
 func (w *Worker) inquire(
 	repository coordinator.Repository, kind coordinator.WriteKind,
 ) inquiry {
-	switch kind {
-	case "references", "hooks", "link", "config", coordinator.KindVerification:
-		return inquiry{Worker: w, repository: repository, kind: kind, comparable: true}
-	default:
-		return inquiry{Worker: w, repository: repository, kind: coordinator.KindVerification}
+	asked := inquiry{Worker: w, repository: repository, kind: kind, comparable: true}
+	known := []coordinator.WriteKind{
+		"references", "hooks", "link", "config", coordinator.KindVerification,
 	}
+	if !slices.Contains(known, kind) {
+		asked.kind, asked.comparable = coordinator.KindVerification, false
+	}
+	return asked
 }
 
 // ask asks some replicas at once and returns when all have answered or will not.

@@ -139,20 +139,19 @@ func judge(q question) judgement {
 
 	best := slices.MinFunc(present, q.prefer)
 	same := func(s standing) bool { return s.digest == best.digest }
-	size := len(q.choose(same))
+	size, reason := len(q.choose(same)), "majority of the current replicas"
 	switch {
-	case size == len(present) && gone == 0 && unasked == 0:
-		return judgement{result: judgedEqual}
-	case size == len(present) && gone == 0:
-		return judgement{result: judgedOpen}
 	case size < len(present) && 2*size <= len(present)+unasked:
 		return judgement{result: judgedSplit}
+	case size < len(present):
+	case gone > 0:
+		reason = "the others are gone"
+	case unasked > 0:
+		return judgement{result: judgedOpen}
+	default:
+		return judgement{result: judgedEqual}
 	}
 	keep := q.storages(func(s standing) bool { return same(s) || s.digest == "" })
-	reason := "majority of the current replicas"
-	if size == len(present) {
-		reason = "the others are gone"
-	}
 	return judgement{result: judgedDifferent, verdict: q.verdict(keep, reason)}
 }
 

@@ -16,7 +16,7 @@ import (
 func ask(t *testing.T, text string) question {
 	t.Helper()
 	q := question{primary: "a", comparable: true}
-	for _, word := range strings.Fields(text) {
+	for word := range strings.FieldsSeq(text) {
 		name, digest, ok := strings.Cut(word, "=")
 		require.True(t, ok, word)
 		bare := strings.TrimLeft(name, "-!?")
@@ -32,7 +32,7 @@ func ask(t *testing.T, text string) question {
 
 func kept(names string) []coordinator.Storage {
 	var storages []coordinator.Storage
-	for _, name := range strings.Fields(names) {
+	for name := range strings.FieldsSeq(names) {
 		storages = append(storages, coordinator.Storage(name))
 	}
 	return storages

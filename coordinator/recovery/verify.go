@@ -82,8 +82,7 @@ func (c *comparison) sample(ctx context.Context) (string, bool, error) {
 	switch {
 	case err != nil:
 		return resultBusy, false, fmt.Errorf("read repository: %w", err)
-	case after.TurnHeld || after.Generation != before.Generation || after.Epoch != before.Epoch ||
-		!slices.Equal(current(before), current(after)):
+	case !atRest(before, after):
 		return "", false, nil
 	case found.result == judgedEqual:
 		return resultEqual, true, nil
@@ -93,6 +92,12 @@ func (c *comparison) sample(ctx context.Context) (string, bool, error) {
 	default:
 		return "", false, nil
 	}
+}
+
+// atRest says that nothing was written to a repository from before to after.
+func atRest(before, after coordinator.Repository) bool {
+	return !after.TurnHeld && after.Generation == before.Generation &&
+		after.Epoch == before.Epoch && slices.Equal(current(before), current(after))
 }
 
 // open tells which replicas could not be asked.

@@ -204,7 +204,7 @@ func (w *world) requireOutcome(
 	t *testing.T, primary coordinator.Storage, current ...coordinator.Storage,
 ) {
 	t.Helper()
-	require.Equal(t, storages(current), w.current(t))
+	require.Equal(t, current, w.current(t))
 	found := w.load(t)
 	require.Equal(t, primary, found.Primary)
 	require.False(t, found.TurnHeld)

@@ -24,8 +24,11 @@ func (r *replica) config(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("get configuration: %w", err)
 	}
-	content, err := io.ReadAll(io.LimitReader(&reader[gitalypb.GetConfigResponse]{stream: stream,
-		data: func(m *gitalypb.GetConfigResponse) []byte { return m.GetData() }}, configMax+1))
+	sent := &reader[gitalypb.GetConfigResponse]{
+		stream: stream,
+		data:   func(m *gitalypb.GetConfigResponse) []byte { return m.GetData() },
+	}
+	content, err := io.ReadAll(io.LimitReader(sent, configMax+1))
 	if err != nil {
 		return "", fmt.Errorf("get configuration: %w", err)
 	}
@@ -72,19 +75,21 @@ func parse(content []byte) ([]setting, bool) {
 		case text == "" || text[0] == '#' || text[0] == ';':
 		case strings.HasSuffix(text, `\`):
 			return nil, false
-		case text[0] == '[':
-			if !strings.HasSuffix(text, "]") || strings.Count(text, "]") != 1 ||
-				strings.HasPrefix(strings.ToLower(text), "[include") {
-				return nil, false
-			}
+		case plain(text):
 			section = text
-		case section == "":
+		case section == "" || text[0] == '[':
 			return nil, false
 		default:
 			settings = append(settings, setting{section: section, key: key(text), line: text})
 		}
 	}
 	return settings, true
+}
+
+// plain says that a line names a section and does nothing else.
+func plain(line string) bool {
+	return line[0] == '[' && strings.IndexByte(line, ']') == len(line)-1 &&
+		!strings.HasPrefix(strings.ToLower(line), "[include")
 }
 
 // key is the name of a setting: letters, digits and hyphens, in any case.

@@ -28,8 +28,10 @@ func (r *replica) hooks(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("get custom hooks: %w", err)
 	}
-	entries, err := unpack(&reader[gitalypb.GetCustomHooksResponse]{stream: stream,
-		data: func(m *gitalypb.GetCustomHooksResponse) []byte { return m.GetData() }})
+	entries, err := unpack(&reader[gitalypb.GetCustomHooksResponse]{
+		stream: stream,
+		data:   func(m *gitalypb.GetCustomHooksResponse) []byte { return m.GetData() },
+	})
 	if err != nil {
 		return "", fmt.Errorf("get custom hooks: %w", err)
 	}
@@ -37,8 +39,8 @@ func (r *replica) hooks(ctx context.Context) (string, error) {
 	digest := sha256.New()
 	for _, entry := range entries {
 		// Lengths keep names and targets of links apart, which may contain anything.
-		fmt.Fprintf(digest, "%d %s %d %s %c %o %x\n", len(entry.name), entry.name,
-			len(entry.target), entry.target, entry.kind, entry.mode, entry.content)
+		digest.Write(fmt.Appendf(nil, "%d %s %d %s %c %o %x\n", len(entry.name), entry.name,
+			len(entry.target), entry.target, entry.kind, entry.mode, entry.content))
 	}
 	return sum(Hooks, digest), nil
 }

@@ -229,28 +229,34 @@ func TestNodeFails(t *testing.T) {
 		}
 	}
 	broken := status.Error(codes.Unavailable, "broken")
+	ends := func(names ...string) *service {
+		return &service{refs: list(names), fail: broken}
+	}
 	for name, tc := range map[string]struct {
 		service *service
 		kind    digest.Kind
 		code    codes.Code
 		is      error
 	}{
-		"references end early": {&service{refs: list([]string{"refs/a"}), fail: broken},
-			digest.References, codes.Unavailable, nil},
-		"archive ends early": {&service{data: archive(t), fail: broken},
-			digest.Hooks, codes.Unavailable, nil},
-		"configuration ends early": {&service{fail: broken},
-			digest.Config, codes.Unavailable, nil},
-		"references out of order": {&service{refs: list([]string{"refs/b", "refs/a"})},
-			digest.References, codes.Unknown, digest.ErrUnordered},
-		"references out of order between messages": {
+		"list ends early":    {ends("refs/a"), digest.References, codes.Unavailable, nil},
+		"archive ends early": {ends(), digest.Hooks, codes.Unavailable, nil},
+		"file ends early":    {ends(), digest.Config, codes.Unavailable, nil},
+		"out of order": {
+			&service{refs: list([]string{"refs/b", "refs/a"})},
+			digest.References, codes.Unknown, digest.ErrUnordered,
+		},
+		"out of order between messages": {
 			&service{refs: list([]string{"HEAD", "refs/b"}, []string{"refs/a"})},
-			digest.References, codes.Unknown, digest.ErrUnordered},
-		"a reference twice": {&service{refs: list([]string{"refs/a", "refs/a"})},
-			digest.References, codes.Unknown, digest.ErrUnordered},
+			digest.References, codes.Unknown, digest.ErrUnordered,
+		},
+		"a reference twice": {
+			&service{refs: list([]string{"refs/a", "refs/a"})},
+			digest.References, codes.Unknown, digest.ErrUnordered,
+		},
 		"something else is not found": {
 			&service{refs: list(), fail: status.Error(codes.NotFound, "what"), exists: true},
-			digest.References, codes.NotFound, nil},
+			digest.References, codes.NotFound, nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
