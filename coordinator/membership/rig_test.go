@@ -39,7 +39,6 @@ const (
 type rig struct {
 	*membership.Worker
 	t        *testing.T
-	store    *ledger
 	registry *prometheus.Registry
 	logs     *observer.ObservedLogs
 	log      *zap.Logger
@@ -82,20 +81,19 @@ func settled(t *testing.T, store *ledger) *rig {
 
 func prepare(t *testing.T, store *ledger) *rig {
 	t.Helper()
+	return prepareOn(t, store, membership.Config{Name: "own"})
+}
+
+// prepareOn makes a worker with clocks that the test can set.
+func prepareOn(t *testing.T, store coordinator.Members, config membership.Config) *rig {
+	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
 	r := &rig{
-		t: t, store: store, registry: prometheus.NewRegistry(), logs: logs, log: zap.New(core),
+		t: t, registry: prometheus.NewRegistry(), logs: logs, log: zap.New(core),
 		done: make(chan error, 1), sick: map[coordinator.Storage]bool{},
 	}
 	begin := time.Now()
-	worker, err := membership.New(membership.Dependencies{
-		Cluster: coordinator.Cluster{
-			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
-				virtual: {Storages: []coordinator.Storage{"a", "b"}},
-			},
-		},
-		Store: store, Health: local{r}, Registerer: r.registry,
-	}, r.log, membership.Config{Name: "own", Clock: func() membership.Instant {
+	config.Clock = func() membership.Instant {
 		elapsed := time.Since(begin)
 		read := membership.Instant{
 			Monotonic: elapsed + time.Duration(r.monotonic.Load()),
@@ -105,7 +103,15 @@ func prepare(t *testing.T, store *ledger) *rig {
 			(*meanwhile)()
 		}
 		return read
-	}})
+	}
+	worker, err := membership.New(membership.Dependencies{
+		Cluster: coordinator.Cluster{
+			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
+				virtual: {Storages: []coordinator.Storage{"a", "b"}},
+			},
+		},
+		Store: store, Health: local{r}, Registerer: r.registry,
+	}, r.log, config)
 	require.NoError(t, err)
 	r.Worker = worker
 	return r
