@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
 	"praefect/coordinator"
@@ -402,6 +403,33 @@ func TestNeverEnlisted(t *testing.T) {
 		r.notHolding()
 		r.stop()
 		require.Equal(t, 1, store.count("resign"), "an attempt may have arrived")
+	})
+}
+
+// TestDefaults has the clocks of this machine, and the times that others count on.
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := prepare(t, store)
+		dependencies := r.Dependencies
+		dependencies.Registerer = prometheus.NewRegistry()
+		config := membership.Config{Name: "own"}
+		require.Equal(t, lease+margin, config.End())
+		worker, err := membership.New(dependencies, r.log, config)
+		require.NoError(t, err)
+		r.Worker = worker
+		r.run()
+		<-r.Enlisted()
+		store.change(func() { store.away = true })
+		after(lease - time.Millisecond)
+		r.holding()
+		after(time.Millisecond)
+		r.notHolding()
+		require.Len(t, store.living(), 1)
+		after(margin)
+		require.Empty(t, store.living())
+		r.stop()
 	})
 }
 
