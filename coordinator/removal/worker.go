@@ -102,7 +102,8 @@ type Worker struct {
 
 // New returns a worker. Errors match [ErrInvalidConfig] or come from the registerer.
 func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, error) {
-	if config.Poll < 0 || config.Batch < 0 || config.Retry < 0 || config.Call < 0 {
+	if config.Poll < 0 || config.Batch < 0 || config.Retry < 0 ||
+		config.Call < 0 || config.Keep < 0 {
 		return nil, fmt.Errorf("%w: %+v", ErrInvalidConfig, config)
 	}
 	removed := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -185,7 +186,7 @@ func (w *Worker) remove(ctx context.Context, repository coordinator.Repository) 
 		return
 	}
 	if len(gone) == len(repository.Replicas) {
-		w.log.Info("repository removed", zap.Inline(repository))
+		w.log.Info("repository removed from all disks", zap.Inline(repository))
 	}
 }
 
