@@ -75,8 +75,8 @@ func TestVerification(t *testing.T) {
 	}
 }
 
-// TestSampleDisturbed has a write between the questions of a sample: what they tell is not
-// believed, and the comparison is made under the turn.
+// TestSampleDisturbed has a write between the questions of a sample: that the answers are equal is
+// not believed, and the comparison is made under the turn.
 func TestSampleDisturbed(t *testing.T) {
 	t.Parallel()
 	for name, records := range map[string]bool{"recorded": true, "under way": false} {
@@ -107,8 +107,8 @@ func TestSampleDisturbed(t *testing.T) {
 	}
 }
 
-// write changes all disks but a, which is asked just now, and soon after a too. It is recorded at
-// once, or in a moment.
+// write is a write that happens to change nothing that is compared. It is recorded at once, or in a
+// moment.
 func (w *world) write(t *testing.T, writer coordinator.Incarnation, recordsAtOnce bool) {
 	t.Helper()
 	base, err := w.store.OpenTurn(t.Context(), coordinator.Intent{
@@ -116,7 +116,6 @@ func (w *world) write(t *testing.T, writer coordinator.Incarnation, recordsAtOnc
 		Participants: storages{"a", "b", "c"},
 	})
 	require.NoError(t, err)
-	w.disks.write("new", "a", "b", "c")
 	record := func() {
 		_, err := w.store.Record(t.Context(), coordinator.WriteOutcome{
 			Repository: 1000, Write: 5, Epoch: base.Epoch, Base: base.Generation,
