@@ -97,7 +97,8 @@ func TestCacheHitsCostNothing(t *testing.T) {
 	})
 }
 
-// TestCacheNeedsLease loses the lease and takes another one: nothing that was loaded before is used.
+// TestCacheNeedsLease loses the lease and takes another one: nothing that was loaded before is
+// used.
 func TestCacheNeedsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,8 +125,8 @@ func TestCacheNeedsLease(t *testing.T) {
 	})
 }
 
-// TestCacheLoadOutlivesLease begins a load under a lease that is lost before it ends: it may miss what
-// the next incarnation is never told.
+// TestCacheLoadOutlivesLease begins a load under a lease that is lost before it ends: it may miss
+// what the next incarnation is never told.
 func TestCacheLoadOutlivesLease(t *testing.T) {
 	t.Parallel()
 	for _, next := range []int64{0, 2} {

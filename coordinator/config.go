@@ -24,8 +24,8 @@ const (
 	defaultDrain = 35 * time.Second
 	// defaultSettle is how long a node that was lost may still be acting on what it was told.
 	defaultSettle = 2 * time.Second
-	// defaultNodeDeadline is after what time a Gitaly node gives up a vote that nobody answers, and a
-	// margin.
+	// defaultNodeDeadline is after what time a Gitaly node gives up a vote that nobody answers, and
+	// a margin.
 	defaultNodeDeadline = 5*time.Minute + 30*time.Second
 )
 
@@ -88,14 +88,17 @@ func fill[T comparable](field *T, value T) {
 
 // Validate refuses negative values.
 func (c Config) Validate() error {
-	for name, value := range map[string]int64{
-		"turn wait": int64(c.TurnWait), "queue": int64(c.QueueMax),
-		"record timeout": int64(c.RecordTimeout), "lease end": int64(c.LeaseEnd),
-		"route bytes": c.RouteBytes, "drain": int64(c.Drain), "settle": int64(c.Settle),
-		"node deadline": int64(c.NodeDeadline),
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"turn wait", int64(c.TurnWait)}, {"queue", int64(c.QueueMax)},
+		{"record timeout", int64(c.RecordTimeout)}, {"route bytes", c.RouteBytes},
+		{"drain", int64(c.Drain)}, {"settle", int64(c.Settle)},
+		{"node deadline", int64(c.NodeDeadline)}, {"lease end", int64(c.LeaseEnd)},
 	} {
-		if value < 0 {
-			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, name)
+		if bound.value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, bound.name)
 		}
 	}
 	return nil

@@ -64,8 +64,8 @@
 //
 // The row of a creation holds the path from the start, so of two creators one is refused before any
 // disk is touched. Only ready repositories are visible. A deleting one frees its path at once; its
-// row stays until no disk has it and no node can bring it back, and the next repository of that name
-// gets another id and so another path on disk.
+// row stays until no disk has it and no node can bring it back, and the next repository of that
+// name gets another id and so another path on disk.
 //
 // # Invariants
 //
@@ -76,13 +76,13 @@
 //  3. Generation and epoch never go down; a primary changes only together with the epoch.
 //  4. A replica that is assigned and outdated is due for repair, by the statement that left it
 //     behind.
-//  5. At most one write of all processes is between turn and record on a repository; no election, no
-//     removal, no recovery and no last copy of a repair is in between.
+//  5. At most one write of all processes is between turn and record on a repository; no election,
+//     no removal, no recovery and no last copy of a repair is in between.
 //  6. Nobody is told to commit before the intent is durable, nor without a lease.
-//  7. A route that was loaded before an invalidation is never used by a reader that comes after it. In
-//     this process the invalidation comes before the record is reported, in the others before the
-//     client is answered: each has acknowledged it, or its lease has run out. That holds for the
-//     invalidations of earlier writes as well.
+//  7. A route that was loaded before an invalidation is never used by a reader that comes after it.
+//     In this process the invalidation comes before the record is reported, in the others before
+//     the client is answered: each has acknowledged it, or its lease has run out. That holds for
+//     the invalidations of earlier writes as well.
 //
 // # What fails, what the client sees, what repairs it
 //
@@ -100,8 +100,8 @@
 //	process dies in a write        a broken connection; recovery decides when its lease has ended
 //	creation fails or dies         its error; removed from all disks
 //	node away during removal       success; removed when it is back
-//	store away, reads              cached routes while the lease holds, then ErrMetadataUnavailable,
-//	                               or what was known last if so configured
+//	store away, reads              cached routes while the lease holds; then the error
+//	                               ErrMetadataUnavailable, or what was known last if so configured
 //	store loses its latest         recently written repositories are compared
 //
 // # Concurrency

@@ -259,8 +259,8 @@ func (w *Write) Drained(ctx context.Context, lost []transaction.Voter) {
 	w.repairSoon(ctx, waiting, w.group.voters(lost))
 }
 
-// ended tells recovery who surely does nothing any more for a write that it has to decide: everybody
-// but those that are given.
+// ended tells recovery who surely does nothing any more for a write that it has to decide:
+// everybody but those that are given.
 func (w *Write) ended(ctx context.Context, doubtful set) {
 	w.mu.Lock()
 	failed := w.failed

@@ -24,8 +24,8 @@ func (r *rig) listen(t *testing.T) func() {
 	}
 }
 
-// TestTurnExcludesProcesses has two processes at one repository: the second waits, in the line of its
-// own process, until the first has given the turn back.
+// TestTurnExcludesProcesses has two processes at one repository: the second waits, in the line of
+// its own process, until the first has given the turn back.
 func TestTurnExcludesProcesses(t *testing.T) {
 	t.Parallel()
 	for name, notices := range map[string]bool{"with notices": true, "without": false} {
@@ -151,7 +151,8 @@ func TestTurnWaitsForRecovery(t *testing.T) {
 		_, err = r.store.Resolve(t.Context(), coordinator.Resolution{
 			Repository: id, Write: adopted[0].Write, Owner: r.incarnation,
 			Number: adopted[0].Number, Epoch: adopted[0].Snapshot.Epoch,
-			Base: adopted[0].Snapshot.Generation, Keep: []coordinator.Storage{"a", "b"}, Primary: "a",
+			Base: adopted[0].Snapshot.Generation,
+			Keep: []coordinator.Storage{"a", "b"}, Primary: "a",
 		})
 		require.NoError(t, err)
 

@@ -19,8 +19,8 @@ const (
 )
 
 // AwaitJoined waits until every write that is under way on the repository is sent to the joining
-// replica as well: those of this process, and those that others begin from now on. It must be called
-// after [Repairer.JoinRepair].
+// replica as well: those of this process, and those that others begin from now on. It must be
+// called after [Repairer.JoinRepair].
 func (c *Coordinator) AwaitJoined(ctx context.Context, claim RepairClaim) error {
 	group, err := c.group(claim.Key.VirtualStorage)
 	if err != nil {
@@ -50,8 +50,8 @@ type HoldRequest struct {
 	Quiet bool
 }
 
-// Hold is the turn of a repository, held while no write of any process is between its commit and its
-// record, so that a current replica is at rest.
+// Hold is the turn of a repository, held while no write of any process is between its commit and
+// its record, so that a current replica is at rest.
 type Hold struct {
 	// Repository is as it is while the turn is held.
 	Repository Repository

@@ -87,8 +87,8 @@ func (l *leftovers) tell(ctx context.Context, left leftover) error {
 	}
 }
 
-// endAll tries all of them. It stops at the first for which there is no answer, as the store is away
-// for the others too. It returns how many are left.
+// endAll tries all of them. It stops at the first for which there is no answer, as the store is
+// away for the others too. It returns how many are left.
 func (l *leftovers) endAll(ctx context.Context) int {
 	for _, id := range l.list() {
 		if err := l.end(ctx, id); err != nil {

@@ -39,9 +39,9 @@ func (c *Coordinator) Notify(notice Notice) {
 	}
 }
 
-// awaitAcknowledged waits until no process uses a route any more that was changed: each has said so,
-// or has lost its lease. If they cannot be asked, the leases have run out, or were renewed and the
-// invalidation seen, after a known time.
+// awaitAcknowledged waits until no process uses a route any more that was changed: each has said
+// so, or has lost its lease. If they cannot be asked, the leases have run out, or were renewed and
+// the invalidation seen, after a known time.
 func (c *Coordinator) awaitAcknowledged(ctx context.Context, awaited Sequence) {
 	if awaited == 0 || failpoint.Sabotaged(failpoint.InvalidationNotAwaited) {
 		return

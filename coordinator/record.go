@@ -22,9 +22,9 @@ const (
 
 // Record writes the outcome of one write: one statement, a compare-and-set on intent, epoch and
 // base. With it the turn is given back and, if any replica was left behind or replaced as primary,
-// the cached route is gone before Record returns. If the store does not answer within the configured
-// time, the metadata have moved on, or the lease is lost, it returns [ErrOutcomeUnknown] and the turn
-// is left to recovery.
+// the cached route is gone before Record returns. If the store does not answer within the
+// configured time, the metadata have moved on, or the lease is lost, it returns [ErrOutcomeUnknown]
+// and the turn is left to recovery.
 func (w *Write) Record(ctx context.Context, record transaction.Record) error {
 	raise := w.group.voters(record.Raise)
 	return w.record(ctx, verdictOn{
@@ -163,8 +163,8 @@ func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
 	}
 }
 
-// unrecorded leaves the write to recovery, which finds out on the nodes what has become of it. Until
-// then nobody writes to the repository.
+// unrecorded leaves the write to recovery, which finds out on the nodes what has become of it.
+// Until then nobody writes to the repository.
 func (w *Write) unrecorded(ctx context.Context, outcome WriteOutcome, err error) {
 	w.group.routes.invalidate(w.plan.Key.RelativePath)
 	w.coordinator.log.Error("outcome of a write is not recorded", zap.Inline(w.plan.Key),

@@ -111,8 +111,8 @@ func (r *rig) adopt(t *testing.T) []coordinator.Adoption {
 	return adopted
 }
 
-// TestRecordAdopted has a process frozen between the turn and the record: it was adopted meanwhile and
-// must not record any more, nor let anybody commit.
+// TestRecordAdopted has a process frozen between the turn and the record: it was adopted meanwhile
+// and must not record any more, nor let anybody commit.
 func TestRecordAdopted(t *testing.T) {
 	t.Parallel()
 	for name, knows := range map[string]bool{"and knows it": true, "and believes it lives": false} {

@@ -172,7 +172,8 @@ func (s *store) set(change func(*store)) {
 	change(s)
 }
 
-// rig is a process: a coordinator over metadata in memory, and its membership, which the test plays.
+// rig is a process: a coordinator over metadata in memory, and its membership, which the test
+// plays.
 type rig struct {
 	*coordinator.Coordinator
 	store  *store
@@ -286,7 +287,8 @@ func setupOn(
 				virtual: members,
 			},
 		},
-		Store: backing, Health: r.health, Agreed: agreed{r}, Lease: r, Peers: r, Registerer: prometheus.NewRegistry(),
+		Store: backing, Health: r.health, Agreed: agreed{r}, Lease: r, Peers: r,
+		Registerer: prometheus.NewRegistry(),
 	}, zaptest.NewLogger(t), config)
 	require.NoError(t, err)
 	r.Coordinator = made
@@ -296,7 +298,9 @@ func setupOn(
 // agreed is what the proxies find together: by default what this one finds.
 type agreed struct{ rig *rig }
 
-func (a agreed) Healthy(virtualStorage coordinator.VirtualStorage, storage coordinator.Storage) bool {
+func (a agreed) Healthy(
+	virtualStorage coordinator.VirtualStorage, storage coordinator.Storage,
+) bool {
 	return a.rig.agreed.Healthy(virtualStorage, storage)
 }
 

@@ -58,8 +58,8 @@ type Config struct {
 	Retry time.Duration
 	// Call bounds the removal of one replica. Default 45 s; it should be below Retry.
 	Call time.Duration
-	// Keep is how long a repository is remembered whose creation nobody ended: until then a node may
-	// still create it. Default 5.5 min.
+	// Keep is how long a repository is remembered whose creation nobody ended: until then a node
+	// may still create it. Default 5.5 min.
 	Keep time.Duration
 }
 

@@ -7,8 +7,9 @@ const (
 	// RecordSkipped answers writes whose outcome was never recorded: replicas that missed one stay
 	// current, as if they had it.
 	RecordSkipped Variant = "record-skipped"
-	// TurnSkipped lets nodes commit before the turn is taken, which happens only for the record: two
-	// writes may reach the nodes in different orders, and nobody finishes what a dead proxy began.
+	// TurnSkipped lets nodes commit before the turn is taken, which happens only for the record:
+	// two writes may reach the nodes in different orders, and nobody finishes what a dead proxy
+	// began.
 	TurnSkipped Variant = "turn-skipped"
 	// InvalidationNotAwaited answers a write while other proxies still read from a replica that
 	// missed it.

@@ -59,9 +59,9 @@ func (l *Live) apply(r transaction.Ready) bool {
 	return r.YieldTurn && l.yieldTurn()
 }
 
-// answer hands out decisions; l.mu is held. Nobody is let go to commit without a lease, because others
-// may have compared the replicas already. It is looked at before and, since this process may have
-// been frozen in between, after.
+// answer hands out decisions; l.mu is held. Nobody is let go to commit without a lease, because
+// others may have compared the replicas already. It is looked at before and, since this process may
+// have been frozen in between, after.
 func (l *Live) answer(r transaction.Ready) {
 	released := false
 	for i, a := range r.Answers {

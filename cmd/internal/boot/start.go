@@ -125,8 +125,8 @@ func (s *server) startMembership(context.Context) error {
 	return err
 }
 
-// name tells this proxy from the others of the cluster, and is the same after a restart: the host and
-// where it listens.
+// name tells this proxy from the others of the cluster, and is the same after a restart: the host
+// and where it listens.
 func (s *server) name() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {
@@ -256,8 +256,8 @@ func (s *server) startWorkers(context.Context) error {
 	return nil
 }
 
-// awaitLease takes the lease, once the health of the nodes is known, since that is reported with it.
-// It waits as long as the database needs.
+// awaitLease takes the lease, once the health of the nodes is known, since that is reported with
+// it. It waits as long as the database needs.
 func (s *server) awaitLease(ctx context.Context) error {
 	s.leases.run(func(ctx context.Context) error {
 		return s.membership.Run(ctx, membership.Local{
