@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -180,7 +182,14 @@ func (s *session) calm(ctx context.Context) bool {
 func (s *session) judge(ctx context.Context) (summary, error) {
 	s.say("chaos: faults are over, everything has %v to settle", settlePatience)
 	begin := time.Now()
-	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
+	auditor := &audit.Auditor{
+		Metadata: s.rig.metadata, Nodes: s.rig.Nodes(),
+		Waiting: func(unresolved, diverged []string) {
+			waiting := slices.Concat(unresolved, diverged)
+			s.say("chaos: waiting for %d: %s", len(waiting),
+				strings.Join(waiting[:min(len(waiting), 2)], "; "))
+		},
+	}
 	result, err := auditor.Await(ctx, settlePatience)
 	if err != nil {
 		return summary{}, err
