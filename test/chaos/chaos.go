@@ -154,7 +154,8 @@ func (s *session) progress(ctx context.Context) {
 				counts[a.Verdict]++
 			}
 			s.say("chaos: %3.0fs of %.0fs: %d faults; writes: %d succeeded, %d declined, "+
-				"%d queued too long, %d failed", time.Since(begin).Seconds(), s.duration().Seconds(),
+				"%d queued too long, %d failed",
+				time.Since(begin).Seconds(), s.duration().Seconds(),
 				len(s.injector.Faults()), counts[client.Succeeded], counts[client.Declined],
 				counts[client.Queued], counts[client.Failed])
 		}

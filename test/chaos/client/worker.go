@@ -26,7 +26,7 @@ type worker struct {
 func newWorker(world *World, number int) *worker {
 	return &worker{
 		world: world, number: number,
-		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))), //nolint:gosec // reproducible
+		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))),
 		connections: make([]*connection, world.Connections),
 	}
 }
