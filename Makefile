@@ -15,7 +15,7 @@ PACKAGES              := ca-certificates git postgresql
 
 .PHONY: help
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: packages
 packages: ## install missing Debian packages, or say which; demo, run, test and bench do it
@@ -51,6 +51,23 @@ tagged: ## build praefect with failpoints and with sabotage into bin/, for tests
 .PHONY: bench
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
+
+# Of chaos: what follows from chance follows from SEED; PRAEFECT names another binary to run.
+SEED    ?= 1
+MINUTES ?= 2
+PROXIES ?= 3
+NODES   ?= 3
+
+.PHONY: chaos
+chaos: packages ## break a cluster under load and prove that it kept its promises (SEED, MINUTES)
+	$(GO) run ./test/chaos -seed $(SEED) -minutes $(MINUTES) -proxies $(PROXIES) -nodes $(NODES) \
+		-praefect "$(PRAEFECT)"
+
+# VARIANT names the only one to run.
+.PHONY: chaos-sabotage
+chaos-sabotage: packages ## the same against binaries with a rule left out: all must be caught
+	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) -minutes $(MINUTES) \
+		-proxies $(PROXIES) -nodes $(NODES)
 
 .PHONY: verify
 verify: $(LINT) ## format, generated code, modules, lint and the rules of test/tidy

@@ -49,6 +49,9 @@ type Result struct {
 	PrimaryOK bool
 	// OK are the voters whose call ended without an error, the primary among them.
 	OK []transaction.Voter
+	// Idle says that the client asked for nothing that could change anything, so that success
+	// without a vote changed nothing.
+	Idle bool
 	// Running are voters whose call has not ended, Lost those of whose call the end was not seen.
 	Running, Lost []transaction.Voter
 }
@@ -112,14 +115,15 @@ func (w *Write) decide(result Result) decision {
 		votes: result.Votes, primaryOK: result.PrimaryOK,
 		ok:       w.group.voters(result.OK) & w.members,
 		primary:  w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
-		creation: w.plan.Creation, neverWrites: w.options.NeverWrites,
+		creation: w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && result.PrimaryOK,
 	})
 }
 
 // decide is the table of outcomes. Where there were votes they alone count; deletions without an
-// old value do not vote, so success without a PREPARED vote is a write of all that succeeded.
+// old value do not vote, so success without a PREPARED vote is a write of all that succeeded, unless
+// nothing was asked for.
 func decide(f facts) decision {
 	votes := f.votes
 	verify := votes.Verify || f.alwaysVerify

@@ -70,6 +70,13 @@ func unvotedCases() map[string]unvotedCase {
 			want:    coordinator.OutcomeRecorded,
 			current: []coordinator.Storage{"b", "c"}, generation: 1, epoch: 2,
 		},
+		"nothing was asked for": {
+			result: coordinator.Result{
+				PrimaryOK: true, OK: []transaction.Voter{"a", "b"}, Idle: true,
+			},
+			want:    coordinator.OutcomeNone,
+			current: []coordinator.Storage{"a", "b", "c"}, epoch: 1,
+		},
 		"it never writes": {
 			options: coordinator.WriteOptions{NeverWrites: true},
 			result:  coordinator.Result{PrimaryOK: true, OK: []transaction.Voter{"a"}},

@@ -17,13 +17,19 @@ import (
 type place struct {
 	storage                     coordinator.Storage
 	replicaPath, additionalPath string
+	// answers tells that nothing comes back from the node but the answers of the call.
+	answers bool
 }
 
 // destination addresses the first message to a node.
 func (h *Handler) destination(
 	c *call, to place, outgoing metadata.MD,
 ) (relay.Destination, error) {
-	conn, ok := h.Connections.Conn(string(c.key.VirtualStorage), string(to.storage))
+	connect := h.Connections.Conn
+	if to.answers {
+		connect = h.Connections.ReadConn
+	}
+	conn, ok := connect(string(c.key.VirtualStorage), string(to.storage))
 	if !ok {
 		return relay.Destination{}, fmt.Errorf(
 			"%w: %q of %q", ErrNoConnection, to.storage, c.key.VirtualStorage)

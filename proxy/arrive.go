@@ -27,6 +27,8 @@ type call struct {
 
 	// key is the repository, or only the virtual storage of a call about a whole storage.
 	key coordinator.Key
+	// commands is the same stream as stream if the call is a push, and nil otherwise.
+	commands *commands
 	// additional is the second repository that the message names, nil if it does not.
 	additional *coordinator.Key
 }
@@ -51,6 +53,10 @@ func (h *Handler) arrive(stream grpc.ServerStream, called *method.Method) (*call
 	if err != nil {
 		c.first.Free()
 		return nil, err
+	}
+	if called.ReceivePack {
+		c.commands = watchCommands(c)
+		c.stream = c.commands
 	}
 	return c, nil
 }

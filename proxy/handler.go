@@ -18,10 +18,13 @@ import (
 // OutcomeKey is the key of the trailer that tells what became of a write.
 const OutcomeKey = "praefect-outcome"
 
-// Connections finds the connection to a node. It must be a multiplexed one, on which the node's
-// votes come back, and made with [relay.DialOptions].
+// Connections finds connections to a node.
 type Connections interface {
+	// Conn returns a multiplexed one, on which the node's votes and sidechannels come back. It must
+	// be made with [relay.DialOptions].
 	Conn(virtualStorage, storage string) (grpc.ClientConnInterface, bool)
+	// ReadConn returns one for calls on which nothing comes back but their answers.
+	ReadConn(virtualStorage, storage string) (grpc.ClientConnInterface, bool)
 }
 
 // Methods finds what is known of a method.

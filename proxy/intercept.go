@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -15,6 +16,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/proxy/method"
+	"praefect/proxy/relay"
 )
 
 // around is what happens around every call: its line in the log, its status, panics.
@@ -24,16 +26,61 @@ type around struct {
 	statuses statuses
 	panics   prometheus.Counter
 	running  *prometheus.GaugeVec
+	// relaying is the gauge of all relayed calls: the library takes every one of them for a call in
+	// which both sides stream.
+	relaying func() prometheus.Gauge
+	// room is what the lines of calls are put together in.
+	room sync.Pool
 }
 
-// entered is a stream with the context of its visit.
+// entered is a stream with the context of its visit. When the server answers once, it keeps the
+// answer until all work around the call is done, so that answer and status leave together: in one
+// system call and one packet instead of two.
 type entered struct {
 	grpc.ServerStream
-	ctx context.Context //nolint:containedctx // it replaces the stream's
+	ctx  context.Context //nolint:containedctx // it replaces the stream's
+	once bool
+	held *relay.Frame
 }
 
-// Context returns the context of the call.
-func (e *entered) Context() context.Context { return e.ctx }
+// SendMsg sends a message, or keeps a reference to it. A client that has gone away meanwhile is
+// noticed as late as with any message that is only queued.
+func (e *entered) SendMsg(message any) error {
+	frame, relayed := message.(*relay.Frame)
+	if !e.once || !relayed {
+		return e.ServerStream.SendMsg(message) //nolint:wrapcheck // a status
+	}
+	// A node that answers more often than it may is not hidden from the client.
+	err := e.release()
+	held := frame.Share()
+	e.held = &held
+	return err
+}
+
+// release sends what was kept.
+func (e *entered) release() error {
+	if e.held == nil {
+		return nil
+	}
+	defer e.held.Free()
+	return e.ServerStream.SendMsg(e.held) //nolint:wrapcheck // a status
+}
+
+// finish sends what was kept, unless the call failed, and returns what the call ends with.
+func (e *entered) finish(a *around, failed error) (err error) {
+	if failed != nil {
+		if e.held != nil {
+			e.held.Free()
+		}
+		return failed
+	}
+	defer func() {
+		if value := recover(); value != nil {
+			err = a.panicked(e.ctx, value)
+		}
+	}()
+	return e.release()
+}
 
 // stream is the outermost interceptor of streams, and of all relayed calls.
 func (a *around) stream(
@@ -42,12 +89,22 @@ func (a *around) stream(
 	reserve(len(info.FullMethod))
 	kind := kindOf(info.IsClientStream, info.IsServerStream)
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
-	gauge := a.running.WithLabelValues(kind)
+	gauge := a.gauge(kind)
 	gauge.Inc()
 	defer gauge.Dec()
-	err := next(server, &entered{ServerStream: stream, ctx: ctx})
-	v.leave(ctx, err)
-	return err
+	called, known := a.methods.Lookup(info.FullMethod)
+	e := &entered{ServerStream: stream, ctx: ctx, once: known && !called.ServerStream}
+	err := next(server, e)
+	v.leave(ctx, &a.room, err)
+	return e.finish(a, err)
+}
+
+// gauge returns the gauge of calls of a kind.
+func (a *around) gauge(kind string) prometheus.Gauge {
+	if kind == kindRelayed {
+		return a.relaying()
+	}
+	return a.running.WithLabelValues(kind)
 }
 
 // unary is the outermost interceptor of unary calls, all of which the proxy answers itself.
@@ -57,11 +114,11 @@ func (a *around) unary(
 	kind := kindOf(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
 	v.named(request)
-	gauge := a.running.WithLabelValues(kind)
+	gauge := a.gauge(kind)
 	gauge.Inc()
 	defer gauge.Dec()
 	response, err := next(ctx, request)
-	v.leave(ctx, err)
+	v.leave(ctx, &a.room, err)
 	return response, err
 }
 
@@ -120,10 +177,13 @@ func (a *around) panicked(ctx context.Context, value any) error {
 	return status.Errorf(codes.Internal, "panic: %v", value)
 }
 
+// kindRelayed is the kind of all relayed calls.
+const kindRelayed = "bidi_stream"
+
 func kindOf(client, server bool) string {
 	switch {
 	case client && server:
-		return "bidi_stream"
+		return kindRelayed
 	case client:
 		return "client_stream"
 	case server:

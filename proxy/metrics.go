@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -12,6 +13,8 @@ import (
 type metrics struct {
 	types   *prometheus.CounterVec
 	retries prometheus.Counter
+	// read counts the most frequent of the types.
+	read func() prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -30,10 +33,19 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
 	}
+	m.read = sync.OnceValue(func() prometheus.Counter { return m.ofType(method.Accessor) })
 	return m, nil
 }
 
 // called counts a call.
 func (m *metrics) called(called *method.Method) {
-	m.types.WithLabelValues(called.Operation.String()).Inc()
+	if called.Operation == method.Accessor {
+		m.read().Inc()
+		return
+	}
+	m.ofType(called.Operation).Inc()
+}
+
+func (m *metrics) ofType(operation method.Operation) prometheus.Counter {
+	return m.types.WithLabelValues(operation.String())
 }

@@ -84,6 +84,7 @@ func (h *Handler) readFrom(ctx context.Context, c *call, from place) error {
 		outgoing = joined(outgoing, id)
 		beside = aside{channel: channel, visit: c.visit}
 	}
+	from.answers = beside == nil
 	to, err := h.destination(c, from, outgoing)
 	if err != nil {
 		return err

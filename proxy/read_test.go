@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
@@ -73,6 +75,31 @@ func TestReadIsAddressedToAReplica(t *testing.T) {
 	require.NotEmpty(t, seen.Get("x-gitlab-correlation-id")[0])
 	require.Empty(t, seen.Get("gitaly-reference-transaction"))
 	require.Equal(t, []string{"application/grpc+proto"}, seen.Get("content-type"))
+}
+
+// TestReadNeedsNoMultiplexing sends reads on plain connections once these are there, and writes on
+// multiplexed ones.
+func TestReadNeedsNoMultiplexing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	plain := make(chan bool, 1)
+	c.onAll(refExists, func(v *visit) error {
+		_, err := backchannel.PeerID(v.Context())
+		plain <- errors.Is(err, backchannel.ErrNotMultiplexed)
+		return answerRefExists(v)
+	})
+	require.EventuallyWithT(t, func(e *assert.CollectT) {
+		for range 3 * len(c.nodes) {
+			_, err := c.refExists(t.Context())
+			require.NoError(t, err)
+			require.True(e, <-plain)
+		}
+	}, patience, 10*time.Millisecond)
+
+	c.onAll(createBranch, change("v"))
+	_, err := gitalypb.NewOperationServiceClient(c.client).UserCreateBranch(
+		t.Context(), &gitalypb.UserCreateBranchRequest{Repository: target()})
+	require.NoError(t, err, "votes came back")
 }
 
 func TestReadKeepsTheCorrelationID(t *testing.T) {

@@ -32,6 +32,15 @@ const (
 	pingAfter = 5 * time.Minute
 	// receiveMax is the largest message that may come in; nodes have the same limit.
 	receiveMax = 4 << 20
+	// streamWindow and connWindow are what a client may send of one call, and of all calls on one
+	// connection, before any of it is taken. Fixed windows cost no pings; left to itself the library
+	// sends one with nearly every small request to find out how large they should be, up to
+	// connWindow.
+	streamWindow = 1 << 20
+	connWindow   = 16 << 20
+	// streamWorkers is how many goroutines of a listener stay to handle one call after the other, so
+	// that their stacks need not grow each time. Calls beyond that get goroutines of their own.
+	streamWorkers = 32
 )
 
 // latencyBuckets are the bounds of the latency histograms unless configured, in seconds.
@@ -129,15 +138,18 @@ func (s *Server) prepare() error {
 			MinTime: pingMin, PermitWithoutStream: true,
 		}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter}),
+		grpc.InitialWindowSize(streamWindow),
+		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxRecvMsgSize(receiveMax),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.WaitForHandlers(true),
+		grpc.NumStreamWorkers(streamWorkers),
 	}
 	return nil
 }
 
 func newAround(methods Methods, log *zap.Logger) *around {
-	return &around{
+	a := &around{
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
@@ -150,6 +162,10 @@ func newAround(methods Methods, log *zap.Logger) *around {
 			Help: "Calls of clients that are under way",
 		}, []string{"method_type"}),
 	}
+	a.relaying = sync.OnceValue(func() prometheus.Gauge {
+		return a.running.WithLabelValues(kindRelayed)
+	})
+	return a
 }
 
 // Serve serves the connections of a listener, secured with the given credentials, until the
@@ -159,6 +175,7 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 	mux := backchannel.NewServer(security, s.dependencies.Peers, s.log, s.config.Multiplexing)
 	server := grpc.NewServer(append(mux.Options(), s.options...)...)
 	if err := s.dependencies.Native(server); err != nil {
+		server.Stop()
 		return errors.Join(fmt.Errorf("register services: %w", err), listener.Close())
 	}
 	gitalypb.RegisterRefTransactionServer(server, registry.Refusing())
@@ -167,6 +184,7 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 	})
 	reflection.Register(server)
 	if !s.enter(server) {
+		server.Stop()
 		return listener.Close() //nolint:wrapcheck // there is nothing to add
 	}
 	counted := &counting{Listener: listener, accepted: s.connections.WithLabelValues(

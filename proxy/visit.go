@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -60,14 +61,29 @@ func (v *visit) log() *zap.Logger {
 // add adds fields to the line.
 func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...) }
 
-// leave writes the line.
-func (v *visit) leave(ctx context.Context, err error) {
+// leave writes the line. It borrows room for its fields, which are large and many.
+func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
 	code := status.Code(err)
 	line := v.plain.Check(level(code), "finished call")
 	if line == nil || strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
 		return
 	}
-	fields := append(make([]zap.Field, 0, 24), v.fields...)
+	borrowed, _ := room.Get().(*[]zap.Field)
+	if borrowed == nil {
+		borrowed = new([]zap.Field)
+	}
+	fields := v.line(ctx, (*borrowed)[:0], code, err)
+	line.Write(fields...)
+	clear(fields)
+	*borrowed = fields
+	room.Put(borrowed)
+}
+
+// line appends the fields of the line.
+func (v *visit) line(
+	ctx context.Context, fields []zap.Field, code codes.Code, err error,
+) []zap.Field {
+	fields = append(fields, v.fields...)
 	fields = append(fields,
 		zap.String("correlation_id", v.correlation),
 		zap.String("grpc.code", code.String()),
@@ -86,12 +102,11 @@ func (v *visit) leave(ctx context.Context, err error) {
 	if err != nil {
 		fields = append(fields, zap.String("error", status.Convert(err).Message()))
 	}
-	line.Write(append(fields, v.client()...)...)
+	return v.client(fields)
 }
 
-// client returns what clients tell about themselves.
-func (v *visit) client() []zap.Field {
-	var fields []zap.Field
+// client appends what clients tell about themselves.
+func (v *visit) client(fields []zap.Field) []zap.Field {
 	for _, from := range []struct{ key, field string }{
 		{"x-gitlab-client-name", "grpc.meta.client_name"},
 		{"call_site", "grpc.meta.call_site"},

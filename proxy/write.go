@@ -146,7 +146,7 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 			r.call.visit.log().Error("votes did not settle", zap.Inline(r.call.key))
 		}
 	}
-	if votes := r.live.Summary(); votes.Prepared || votes.Failed {
+	if votes := r.live.Summary(); votes.Prepared || votes.Failed || r.call.commands.none() {
 		return votes
 	}
 	// Nobody voted, so the end of the calls is the only evidence.
@@ -156,7 +156,10 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 
 // result tells how the call went on the nodes.
 func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator.Result {
-	result := coordinator.Result{Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil}
+	result := coordinator.Result{
+		Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil,
+		Idle: r.call.commands.none(),
+	}
 	for _, end := range r.fan.Ends() {
 		switch {
 		case !end.Over:

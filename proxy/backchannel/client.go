@@ -160,7 +160,7 @@ func (s *clientState) start(conn net.Conn) (net.Conn, error) {
 		defer s.leave(l)
 		in.run()
 	}()
-	return &transport{Conn: stream, link: l, broken: s.services.Broken}, nil
+	return newTransport(stream, l, s.services.Broken), nil
 }
 
 func (s *clientState) enter(l *link) bool {

@@ -8,6 +8,9 @@
 // mux client ([Client]) of every node, and its own listeners accept both plain
 // and multiplexed clients ([Server]); so do those of the bundled node.
 //
+// [Plain] is for connections that need none of this, and are only watched for
+// their end.
+//
 // The package does not know what is called, who may call, or what a
 // sidechannel carries; see package sidechannel.
 //

@@ -36,6 +36,14 @@ const (
 	// nodes and clients keep to as well.
 	messageMax = 4 << 20
 
+	// streamWindow and connWindow are what a node may send on one call, and
+	// on all calls of one connection, before any of it is taken. Fixed windows
+	// cost no pings, of which the library otherwise sends one with nearly
+	// every small answer to find out how large they should be, up to
+	// connWindow.
+	streamWindow = 1 << 20
+	connWindow   = 16 << 20
+
 	// spread makes the client keep a connection to every address of a name,
 	// and connect anew at once when one ends instead of with the next call.
 	// There is no retry in it: retries on other nodes are decided above, and
@@ -97,6 +105,8 @@ func (c Config) options(node Node, address Address) []grpc.DialOption {
 		grpc.WithDisableServiceConfig(),
 		grpc.WithDefaultServiceConfig(spread),
 		grpc.WithDisableRetry(),
+		grpc.WithInitialWindowSize(streamWindow),
+		grpc.WithInitialConnWindowSize(connWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{
 			Time:                keepaliveTime,
 			Timeout:             keepaliveTimeout,

@@ -1,15 +1,19 @@
 // Package backend holds the proxy's connections to the nodes.
 //
-// Each configured node has one gRPC connection of its own ([Pool.Conn]), even
-// when several share an address: the connection is multiplexed (package
-// backchannel), the node casts its votes on it, and so whoever votes is known
-// by the connection and not by what the vote claims. The package decides
-// nothing: not which node is called, not whether one is healthy, not what a
-// vote is worth.
+// Each configured node has a multiplexed gRPC connection of its own
+// ([Pool.Conn]; package backchannel), even when several share an address: the
+// node casts its votes on it, and so whoever votes is known by the connection
+// and not by what the vote claims. Beside it each has a plain one
+// ([Pool.ReadConn]) for calls on which nothing comes back but their answers,
+// which are most: they do not pay for the multiplexing, two goroutines and a
+// copy of every byte on either side. While the plain connection is not there,
+// the multiplexed one stands in, so that a node can be read from exactly when
+// it can be probed. The package decides nothing: not which node is called, not
+// whether one is healthy, not what a vote is worth.
 //
 // # A connection
 //
-// It is made with the first call and made anew when it ends, after about a
+// Both kinds are alike but for the multiplexing. One is made with the first call and made anew when it ends, after about a
 // second when it cannot be made. An attempt gets ConnectTimeout. Calls fail at
 // once with Unavailable while there is none; they are not retried, because a
 // retry belongs on another node and needs another sidechannel. Silence of 20 s
@@ -25,7 +29,7 @@
 //
 // # Health
 //
-// [Pool.Probe] asks the node's health service and says what a failure means:
+// [Pool.Probe] asks the node's health service, on the multiplexed connection, and says what a failure means:
 //
 //	refused, cannot be reached, broke     [ErrUnreachable]    sick at once
 //	no answer before the deadline         [ErrTimeout]        a miss
@@ -45,6 +49,7 @@
 //
 //	address that nobody understands   [Dial] fails
 //	node down, or not multiplexing    calls fail with Unavailable
+//	plain connections not possible    reads go on the multiplexed one
 //	node stops reading                writes fail after 10 s, the connection breaks
 //	connection breaks                 calls on it fail, contexts of votes end
 //	pool is closed                    the same, and Close waits for the votes

@@ -1,20 +1,22 @@
 package backend
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 
 	"praefect/proxy/backchannel"
 	"praefect/proxy/gitalypb"
 )
 
 // Node is one storage of a virtual storage and how it is reached. Several
-// storages may share an address; each has a connection of its own, so that
-// whoever votes on it can be told from the others.
+// storages may share an address; each has connections of its own, so that
+// whoever votes can be told from the others.
 type Node struct {
 	VirtualStorage string
 	Storage        string
@@ -42,12 +44,15 @@ type name struct {
 
 func (n Node) name() name { return name{n.VirtualStorage, n.Storage} }
 
-// backend is the connection to one node.
+// backend is the two connections to one node.
 type backend struct {
 	node Node
 	mux  *backchannel.Client
-	conn *grpc.ClientConn
-	// breaks counts connections that broke after the node had answered.
+	// conn is multiplexed; plain is not, and spends nothing on what reads do
+	// not need.
+	conn, plain *grpc.ClientConn
+	// breaks counts multiplexed connections that broke after the node had
+	// answered.
 	breaks atomic.Uint64
 }
 
@@ -57,26 +62,51 @@ func dial(node Node, deps Dependencies, log *zap.Logger, cfg Config) (*backend, 
 		return nil, err
 	}
 	b := &backend{node: node}
+	security := cfg.security(address)
+	broken := b.broken(deps, log)
 	services := backchannel.Services{
 		Server: voteServer(node, deps),
-		Broken: func(err error) {
-			b.breaks.Add(1)
-			log.Warn("connection to node broke", zap.Object("node", node), zap.Error(err))
-			if deps.OnBroken != nil {
-				deps.OnBroken(node)
-			}
-		},
+		Broken: func(err error) { b.breaks.Add(1); broken(err) },
 	}
 	if deps.Sidechannels != nil {
 		services.Sidechannel = deps.Sidechannels.Accept
 	}
-	b.mux = backchannel.NewClient(cfg.security(address), services, log, cfg.Multiplexing)
+	b.mux = backchannel.NewClient(security, services, log, cfg.Multiplexing)
 	options := append(cfg.options(node, address), grpc.WithTransportCredentials(b.mux))
 	b.conn, err = grpc.NewClient(address.Target, append(options, deps.DialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
+	options = append(cfg.options(node, address), grpc.WithTransportCredentials(
+		backchannel.Plain(security, broken)))
+	b.plain, err = grpc.NewClient(address.Target, append(options, deps.ReadOptions...)...)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("make client of reads: %w", err), b.conn.Close())
+	}
 	return b, nil
+}
+
+// broken returns what is told of a connection that breaks.
+func (b *backend) broken(deps Dependencies, log *zap.Logger) func(error) {
+	return func(err error) {
+		log.Warn("connection to node broke", zap.Object("node", b.node), zap.Error(err))
+		if deps.OnBroken != nil {
+			deps.OnBroken(b.node)
+		}
+	}
+}
+
+// reading returns the connection for reads. It never makes a call wait for the
+// plain connection, or fail without it.
+func (b *backend) reading() *grpc.ClientConn {
+	switch b.plain.GetState() {
+	case connectivity.Ready:
+		return b.plain
+	case connectivity.Idle:
+		b.plain.Connect()
+	case connectivity.Connecting, connectivity.TransientFailure, connectivity.Shutdown:
+	}
+	return b.conn
 }
 
 // voteServer returns the factory of the servers that the node can call, one
@@ -94,12 +124,12 @@ func voteServer(node Node, deps Dependencies) func() *grpc.Server {
 	}
 }
 
-// close ends the connection and waits for the handlers of votes on it.
+// close ends the connections and waits for the handlers of votes.
 func (b *backend) close() error {
-	err := b.conn.Close()
+	err := errors.Join(b.plain.Close(), b.conn.Close())
 	_ = b.mux.Close() // returns nil
 	if err != nil {
-		return fmt.Errorf("close connection to %s: %w", b.node, err)
+		return fmt.Errorf("close connections to %s: %w", b.node, err)
 	}
 	return nil
 }

@@ -24,12 +24,13 @@ type Dependencies struct {
 	// VoteOptions are those of the servers of votes, such as interceptors;
 	// one of them should recover from panics. They must not set credentials.
 	VoteOptions []grpc.ServerOption
-	// DialOptions are added to those of every connection, such as
-	// interceptors. They must not set credentials or dialers.
-	DialOptions []grpc.DialOption
+	// DialOptions are added to those of every multiplexed connection, such
+	// as interceptors; ReadOptions to those of every plain one. They must
+	// not set credentials or dialers.
+	DialOptions, ReadOptions []grpc.DialOption
 	// Sidechannels is where the relays of sidechannels wait for nodes.
 	Sidechannels *sidechannel.Registry
-	// OnBroken is told when an established connection to the node breaks: it
+	// OnBroken is told when an established connection to the node breaks: the node
 	// has crashed, was cut off, or has closed the connection with calls in
 	// flight. It is called once for each connection, and must return at once.
 	OnBroken func(Node)
@@ -42,7 +43,7 @@ type Pool struct {
 	backends map[name]*backend // never changed after Dial
 }
 
-// Dial prepares a connection to every node, and connects to none: each is
+// Dial prepares the connections to every node, and connects to none: each is
 // made with its first call, and remade when it ends. So nodes that are down
 // are no error; addresses that nobody understands are, and [ErrDuplicateNode].
 // The caller closes the pool.
@@ -72,7 +73,7 @@ func (p *Pool) add(node Node, deps Dependencies, log *zap.Logger, cfg Config) er
 	return nil
 }
 
-// Conn returns the connection to a node; false when there is no such node.
+// Conn returns the multiplexed connection to a node; false when there is no such node.
 // Calls on it fail at once with Unavailable while the node cannot be reached.
 // They are never retried. Nothing is set for their codec.
 func (p *Pool) Conn(virtualStorage, storage string) (grpc.ClientConnInterface, bool) {
@@ -81,6 +82,18 @@ func (p *Pool) Conn(virtualStorage, storage string) (grpc.ClientConnInterface, b
 		return nil, false
 	}
 	return b.conn, true
+}
+
+// ReadConn returns a connection to a node for calls on which it sends nothing
+// but their answers: it neither votes nor opens a sidechannel. That is the
+// plain connection, or the multiplexed one while the plain one is not there.
+// It should be asked for each call. Otherwise it is as [Pool.Conn].
+func (p *Pool) ReadConn(virtualStorage, storage string) (grpc.ClientConnInterface, bool) {
+	b, ok := p.backends[name{virtualStorage, storage}]
+	if !ok {
+		return nil, false
+	}
+	return b.reading(), true
 }
 
 // Nodes returns the nodes in the order in which they were given to [Dial].

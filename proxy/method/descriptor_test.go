@@ -98,6 +98,9 @@ func requirePaths(t *testing.T, m *method.Method, input protoreflect.MessageDesc
 		require.Empty(t, cmp.Diff(want, found), "%s: %s", m.Name,
 			tc.option.TypeDescriptor().FullName())
 	}
+	if m.ReceivePack {
+		require.Equal(t, protoreflect.BytesKind, input.Fields().ByNumber(2).Kind(), m.Name)
+	}
 	if len(m.Hint) > 0 {
 		field := input.Fields().ByNumber(protoreflect.FieldNumber(m.Hint[0]))
 		require.Equal(t, protoreflect.FullName("gitaly.Repository"), field.Message().FullName())

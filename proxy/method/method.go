@@ -45,6 +45,10 @@ type Method struct {
 	// can see, so its success without a vote outdates nobody.
 	NeverWrites bool
 
+	// ReceivePack tells that field 2 of the messages carries the input of git receive-pack. When
+	// that has no commands, success without a vote outdates nobody.
+	ReceivePack bool
+
 	// Verify tells that nodes change something without a vote beside what they vote on, so that
 	// the replicas have to be compared after each success.
 	Verify bool

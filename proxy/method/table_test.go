@@ -149,6 +149,7 @@ func TestFlags(t *testing.T) {
 	t.Parallel()
 	flags := map[string]func(*method.Method) bool{
 		"never_writes": func(m *method.Method) bool { return m.NeverWrites },
+		"receive_pack": func(m *method.Method) bool { return m.ReceivePack },
 		"verify":       func(m *method.Method) bool { return m.Verify },
 		"primary_only": func(m *method.Method) bool { return m.PrimaryOnly },
 		"sidechannel":  func(m *method.Method) bool { return m.Sidechannel },
@@ -173,6 +174,7 @@ func TestFlags(t *testing.T) {
 func wantFlags() map[string][]string {
 	return map[string][]string{
 		"never_writes": {"CommitService/CommitLanguages"},
+		"receive_pack": {"SSHService/SSHReceivePack", "SmartHTTPService/PostReceivePack"},
 		"verify":       {"RepositoryService/FetchRemote"},
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",

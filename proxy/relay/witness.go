@@ -9,7 +9,8 @@ import (
 
 // Witness tells a status that a node sent from one that the library made up because the
 // connection broke: only for the former are there trailers. It has to be installed on every
-// connection to a node, see [DialOptions]. Without it no failed call counts as ended by its node.
+// connection that a [Fan] uses, see [DialOptions]. Without it no failed call counts as ended by its
+// node. [Relay.Read] does not ask it.
 type Witness struct{}
 
 // endingKey is the key under which the context of a call holds its *atomic.Bool.

@@ -57,6 +57,20 @@ func LocateString(msg []byte, path []int32) (string, error) {
 	return string(msg[found.valueStart:found.end]), nil
 }
 
+// LocateBytes reads the bytes that path leads to, which share the memory of msg. They are empty when
+// there are none. An error matches [ErrMalformed] or [ErrPath].
+func LocateBytes(msg []byte, path []int32) ([]byte, error) {
+	if len(path) == 0 || len(path) > maxDepth {
+		return nil, ErrPath
+	}
+	last := len(path) - 1
+	found, err := find(msg, path[:last], path[last])
+	if err != nil {
+		return nil, err
+	}
+	return msg[found.valueStart:found.end], nil
+}
+
 // span is one enclosing message: where its length starts, where its content starts and ends.
 type span struct {
 	length, start, end int
@@ -90,14 +104,21 @@ func locate(msg []byte, path []int32, number int32) (location, error) {
 	if len(path) > maxDepth {
 		return location{}, ErrPath
 	}
+	found, err := find(msg, path, number)
+	if err != nil {
+		return location{}, err
+	}
+	if found.present && !utf8.Valid(msg[found.valueStart:found.end]) {
+		return location{}, &SyntaxError{Offset: found.valueStart, Err: errUTF8}
+	}
+	return found, nil
+}
+
+// find finds what has a length and the given number in the message that path leads to.
+func find(msg []byte, path []int32, number int32) (location, error) {
 	s := search{msg: msg, path: path, number: protowire.Number(number)}
 	if err := s.walk(0, len(msg), 0); err != nil {
 		return location{}, err
-	}
-	if found := s.found; found.present {
-		if !utf8.Valid(msg[found.valueStart:found.end]) {
-			return location{}, &SyntaxError{Offset: found.valueStart, Err: errUTF8}
-		}
 	}
 	return s.found, nil
 }

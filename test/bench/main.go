@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"regexp"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -21,8 +22,8 @@ type settings struct {
 	// duration is how long each workload runs against each target.
 	duration time.Duration
 	selected *regexp.Regexp
-	// nullNode makes this process a null node at that address.
-	nullNode string
+	// nullNodes makes this process null nodes at those addresses.
+	nullNodes string
 }
 
 const defaultDuration = 4 * time.Second
@@ -42,8 +43,8 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if s.nullNode != "" {
-		return serveNullNode(ctx, s.nullNode)
+	if s.nullNodes != "" {
+		return serveNullNodes(ctx, strings.Split(s.nullNodes, ","))
 	}
 
 	r, err := newRig(ctx, s)
@@ -66,7 +67,8 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.ours, "ours", "", "praefect to measure (default: built from this tree)")
 	flags.StringVar(&s.other, "other", "", "another praefect to measure beside it")
 	flags.DurationVar(&s.duration, "duration", defaultDuration, "time per workload and target")
-	flags.StringVar(&s.nullNode, "null-node", "", "serve a null node at tcp://host:port")
+	flags.StringVar(&s.nullNodes, "null-nodes", "",
+		"serve a null node at each tcp://host:port of this comma-separated list")
 	selected := flags.String("run", "", "regular expression of workloads to run")
 	if err := flags.Parse(args); err != nil {
 		return s, fmt.Errorf("parse flags: %w", err)

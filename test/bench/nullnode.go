@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
@@ -40,11 +41,21 @@ type nullNode struct {
 	vote  [sha1.Size]byte
 }
 
-// serveNullNode runs a null node until it is told to end.
-func serveNullNode(ctx context.Context, address string) error {
+// serveNullNodes runs a null node at each address until it is told to end, or one of them fails.
+func serveNullNodes(ctx context.Context, addresses []string) error {
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
 
+	group, ctx := errgroup.WithContext(ctx)
+	for _, address := range addresses {
+		group.Go(func() error { return serveNullNode(ctx, address) })
+	}
+
+	return group.Wait()
+}
+
+// serveNullNode runs a null node until the context ends.
+func serveNullNode(ctx context.Context, address string) error {
 	chunk, err := proto.Marshal(&gitalypb.InfoRefsResponse{Data: make([]byte, chunkSize)})
 	if err != nil {
 		return fmt.Errorf("marshal chunk: %w", err)

@@ -25,7 +25,7 @@ const (
 // rig is everything that runs: null nodes, and for each proxy a cluster with nodes and PostgreSQL.
 type rig struct {
 	dir       string
-	nullNodes []*cluster.Process
+	nullNodes *cluster.Process
 	clusters  []*cluster.Cluster
 
 	directNull *endpoint
@@ -92,7 +92,8 @@ func (r *rig) programs(ctx context.Context, praefect string) (cluster.Programs, 
 	}, nil
 }
 
-// startNullNodes starts this program again as null nodes and returns their addresses.
+// startNullNodes starts this program again as null nodes and returns their addresses. One process
+// is all of them: see the package documentation.
 func (r *rig) startNullNodes(ctx context.Context) ([]string, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -100,25 +101,25 @@ func (r *rig) startNullNodes(ctx context.Context) ([]string, error) {
 	}
 
 	var addresses []string
-	for number := range replicas {
+	for range replicas {
 		free, err := cluster.FreeAddress(ctx)
 		if err != nil {
 			return nil, err
 		}
-		address := "tcp://" + free
+		addresses = append(addresses, "tcp://"+free)
+	}
 
-		process, err := cluster.Spawn(cluster.Command{
-			Path: self, Args: []string{"-null-node", address},
-			Log: filepath.Join(r.dir, fmt.Sprintf("null-%d.log", number)),
-		})
-		if err != nil {
+	r.nullNodes, err = cluster.Spawn(cluster.Command{
+		Path: self, Args: []string{"-null-nodes", strings.Join(addresses, ",")},
+		Log: filepath.Join(r.dir, "null.log"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, address := range addresses {
+		if err := cluster.WaitServing(ctx, r.nullNodes, address); err != nil {
 			return nil, err
 		}
-		r.nullNodes = append(r.nullNodes, process)
-		if err := cluster.WaitServing(ctx, process, address); err != nil {
-			return nil, err
-		}
-		addresses = append(addresses, address)
 	}
 
 	return addresses, nil
@@ -177,12 +178,7 @@ func (r *rig) connectDirectly(ctx context.Context, address string) error {
 
 // participants are this process, which runs the clients, and the null nodes.
 func (r *rig) participants() []int {
-	pids := []int{os.Getpid()}
-	for _, node := range r.nullNodes {
-		pids = append(pids, node.PID())
-	}
-
-	return pids
+	return []int{os.Getpid(), r.nullNodes.PID()}
 }
 
 // direct is the way past all proxies for a workload.
@@ -205,8 +201,8 @@ func (r *rig) close() error {
 	for _, started := range r.clusters {
 		errs = append(errs, started.Close())
 	}
-	for _, process := range r.nullNodes {
-		errs = append(errs, process.Kill())
+	if r.nullNodes != nil {
+		errs = append(errs, r.nullNodes.Kill())
 	}
 
 	return errors.Join(append(errs, os.RemoveAll(r.dir))...)

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -152,7 +154,8 @@ func (s *session) progress(ctx context.Context) {
 				counts[a.Verdict]++
 			}
 			s.say("chaos: %3.0fs of %.0fs: %d faults; writes: %d succeeded, %d declined, "+
-				"%d queued too long, %d failed", time.Since(begin).Seconds(), s.duration().Seconds(),
+				"%d queued too long, %d failed",
+				time.Since(begin).Seconds(), s.duration().Seconds(),
 				len(s.injector.Faults()), counts[client.Succeeded], counts[client.Declined],
 				counts[client.Queued], counts[client.Failed])
 		}
@@ -180,7 +183,14 @@ func (s *session) calm(ctx context.Context) bool {
 func (s *session) judge(ctx context.Context) (summary, error) {
 	s.say("chaos: faults are over, everything has %v to settle", settlePatience)
 	begin := time.Now()
-	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
+	auditor := &audit.Auditor{
+		Metadata: s.rig.metadata, Nodes: s.rig.Nodes(),
+		Waiting: func(unresolved, diverged []string) {
+			waiting := slices.Concat(unresolved, diverged)
+			s.say("chaos: waiting for %d: %s", len(waiting),
+				strings.Join(waiting[:min(len(waiting), 2)], "; "))
+		},
+	}
 	result, err := auditor.Await(ctx, settlePatience)
 	if err != nil {
 		return summary{}, err

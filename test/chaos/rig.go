@@ -22,6 +22,8 @@ const (
 	// voteTimeout is how long a node keeps a lock for a verdict that does not come. It is shorter
 	// than usual, so that what waits for it is over before the end is looked at.
 	voteTimeout = 20 * time.Second
+	// extra tells the proxies so. Releases that do not know the key leave it aside.
+	extra = "[transactions]\nnode_deadline = \"25s\"\n"
 )
 
 // rig is the cluster, with somebody between any two parties.
@@ -67,7 +69,7 @@ func (r *rig) start(ctx context.Context, s settings) error {
 
 	config := cluster.Config{
 		Programs: programs, Dir: r.dir, Proxies: s.proxies, Route: r.route,
-		VoteTimeout: voteTimeout,
+		VoteTimeout: voteTimeout, Extra: extra,
 	}
 	var disks []string
 	for number := range s.nodes {

@@ -53,7 +53,8 @@ func sabotage(ctx context.Context, s settings, out io.Writer) error {
 			caught++
 		}
 	}
-	if _, err := fmt.Fprintf(out, "sabotage: variants=%d caught=%d\n", len(variants), caught); err != nil {
+	_, err = fmt.Fprintf(out, "sabotage: variants=%d caught=%d\n", len(variants), caught)
+	if err != nil {
 		return fmt.Errorf("print summary: %w", err)
 	}
 	if caught < len(variants) {

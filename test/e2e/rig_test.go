@@ -6,6 +6,9 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +132,7 @@ func (r *rig) checkHealth(t *testing.T) {
 		require.NoError(t, err)
 		assert.NotContains(t, string(content), "panic", filepath.Base(file))
 		assert.NotContains(t, string(content), "DATA RACE", filepath.Base(file))
+		checkComponents(t, string(content))
 	}
 	if r.Proxy().Process().Running() {
 		assert.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -138,6 +142,16 @@ func (r *rig) checkHealth(t *testing.T) {
 				assert.Zero(c, r.metric(c, "gitaly_praefect_"+name), name)
 			}
 		}, promised, tick)
+	}
+}
+
+// checkComponents demands that no part of the proxy names itself twice in its lines.
+func checkComponents(t *testing.T, log string) {
+	t.Helper()
+
+	for _, found := range regexp.MustCompile(`"component":"([^"]*)"`).FindAllStringSubmatch(log, -1) {
+		names := strings.Split(found[1], ".")
+		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(names))), len(names), found[1])
 	}
 }
 

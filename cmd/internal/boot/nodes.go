@@ -28,7 +28,7 @@ var errBroken = errors.New("connection to the node broke")
 // startNodes prepares the connections to the nodes and what watches over them. Nothing is dialled
 // yet.
 func (s *server) startNodes(context.Context) (err error) {
-	s.sidechannels = sidechannel.NewRegistry(s.log.Named("sidechannel"))
+	s.sidechannels = sidechannel.NewRegistry(s.log)
 
 	// The checks use the connections, and the connections report to the checks.
 	probes := &prober{}
@@ -38,18 +38,17 @@ func (s *server) startNodes(context.Context) (err error) {
 		return err
 	}
 
-	log := s.log.Named("backend")
 	config := backend.DefaultConfig()
 	config.Multiplexing = s.Config.Multiplexing()
 	s.pool, err = backend.Dial(s.Config.Nodes(), backend.Dependencies{
 		Votes: func(node backend.Node) gitalypb.RefTransactionServer {
 			return s.votes.Service(transaction.Voter(node.Storage))
 		},
-		VoteOptions:  []grpc.ServerOption{grpc.ChainUnaryInterceptor(recoverVotes(log))},
+		VoteOptions:  []grpc.ServerOption{grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend")))},
 		DialOptions:  relay.DialOptions(),
 		Sidechannels: s.sidechannels,
 		OnBroken:     s.broken,
-	}, log, config)
+	}, s.log, config)
 	if err != nil {
 		return err
 	}

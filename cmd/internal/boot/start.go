@@ -105,7 +105,7 @@ func (s *server) startDatabase(ctx context.Context) (err error) {
 
 func (s *server) startVoting(context.Context) (err error) {
 	s.votes, err = registry.New(
-		s.metrics, s.log.Named("transactions"), s.Config.Transactions.Registry())
+		s.metrics, s.log, s.Config.Transactions.Registry())
 
 	return err
 }
@@ -178,7 +178,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		return err
 	}
 
-	peers := backchannel.NewPeers(s.log.Named("peers"))
+	peers := backchannel.NewPeers(s.log)
 	s.onEnd("connections of clients", peers.Close)
 	s.front, err = proxy.NewServer(proxy.ServerDependencies{
 		Handler:    handler,

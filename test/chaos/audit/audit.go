@@ -14,13 +14,19 @@ import (
 	"praefect/test/cluster"
 )
 
-// poll is how often is looked whether everything has settled.
-const poll = 500 * time.Millisecond
+const (
+	// poll is how often is looked whether everything has settled.
+	poll = 500 * time.Millisecond
+	// tellEvery is how many looks apart is told what has not.
+	tellEvery = 20
+)
 
 // Auditor looks at a cluster.
 type Auditor struct {
 	Metadata *Metadata
 	Nodes    []*cluster.Node
+	// Waiting is told now and then what has not settled yet.
+	Waiting func(unresolved, diverged []string)
 }
 
 // Result is what was found.
@@ -40,7 +46,7 @@ func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, er
 	defer cancel()
 
 	var result Result
-	for {
+	for looks := 1; ; looks++ {
 		snapshot, err := a.Metadata.Look(ctx)
 		if err != nil {
 			return Result{}, err
@@ -53,6 +59,9 @@ func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, er
 		}
 		if len(result.Unresolved)+len(result.Diverged) == 0 || waiting.Err() != nil {
 			break
+		}
+		if looks%tellEvery == 0 {
+			a.Waiting(result.Unresolved, result.Diverged)
 		}
 		select {
 		case <-waiting.Done():

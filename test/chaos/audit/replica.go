@@ -41,7 +41,8 @@ func readReplica(ctx context.Context, dir string) (Replica, error) {
 	if r.Hooks, err = readHooks(filepath.Join(dir, "custom_hooks")); err != nil {
 		return r, err
 	}
-	if output, err := git(ctx, dir, "fsck", "--full", "--no-progress", "--no-dangling"); err != nil {
+	output, err := git(ctx, dir, "fsck", "--full", "--no-progress", "--no-dangling")
+	if err != nil {
 		r.Fsck = output + err.Error()
 	}
 

@@ -14,8 +14,8 @@
 // # Results
 //
 // A write that ends well is acknowledged. One that fails with the trailer praefect-outcome: none is
-// refused, everything else is unknown. A push that ends well tells for each reference whether it was
-// taken; the others are refused.
+// refused, everything else is unknown. A push that ends well tells for each reference whether it
+// was taken; the others are refused.
 //
 // # Failures
 //

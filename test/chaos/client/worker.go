@@ -26,7 +26,7 @@ type worker struct {
 func newWorker(world *World, number int) *worker {
 	return &worker{
 		world: world, number: number,
-		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))), //nolint:gosec // reproducible
+		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))),
 		connections: make([]*connection, world.Connections),
 	}
 }
@@ -126,19 +126,24 @@ func (w *worker) step(ctx context.Context) bool {
 // chance is true so many times of a hundred.
 func (w *worker) chance(percent int) bool { return w.random.IntN(100) < percent }
 
-// single chooses one of the references that are written singly.
+// single chooses one of the references that are written singly: a hot one in half of all cases.
 func (w *worker) single() string {
 	names, _ := References()
+	if w.chance(50) {
+		return names[w.random.IntN(hotReferences)]
+	}
 
 	return names[w.random.IntN(len(names))]
 }
 
 // twoSingles chooses two different ones.
 func (w *worker) twoSingles() []string {
-	names, _ := References()
-	order := w.random.Perm(len(names))
-
-	return []string{names[order[0]], names[order[1]]}
+	first := w.single()
+	for {
+		if second := w.single(); second != first {
+			return []string{first, second}
+		}
+	}
 }
 
 // intend returns an operation on a register; guarded, if so, by what it was last known to be.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,18 +30,34 @@ const (
 	Group = "group"
 )
 
-// References are those that are written in the repositories that stay: single ones, and a group.
+const (
+	// hotReferences are written all the time, so that writes meet each other.
+	hotReferences = 3
+	// coldReferences are written now and then, so that what went wrong with one is not covered up
+	// by the next write.
+	coldReferences  = 40
+	groupReferences = 3
+)
+
+// References are those that are written in the repositories that stay: single ones, the first of
+// them more often than the others, and a group.
 func References() (single, group []string) {
-	return []string{
-			"refs/heads/r1", "refs/heads/r2", "refs/heads/r3", "refs/heads/r4", "refs/heads/r5",
-		}, []string{
-			"refs/heads/g1", "refs/heads/g2", "refs/heads/g3",
-		}
+	for i := range hotReferences {
+		single = append(single, fmt.Sprintf("refs/heads/hot-%d", i))
+	}
+	for i := range coldReferences {
+		single = append(single, fmt.Sprintf("refs/heads/cold-%02d", i))
+	}
+	for i := range groupReferences {
+		group = append(group, fmt.Sprintf("refs/heads/group-%d", i))
+	}
+
+	return single, group
 }
 
 // GroupOf names the group of a register; empty for none.
 func GroupOf(name string) string {
-	if _, group := References(); slices.Contains(group, name) {
+	if strings.HasPrefix(name, "refs/heads/group-") {
 		return Group
 	}
 

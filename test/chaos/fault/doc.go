@@ -15,21 +15,21 @@
 //
 // # Lanes
 //
-// Two lanes run side by side. One breaks proxies, what they have with balancer and database, and the
-// database; the other nodes and what is between them and proxies or other nodes. Each lane breaks
-// one thing at a time and mends it before the next, so that at most one proxy and one node are
-// broken at once, a minority of three. Within a lane, all kinds come up before one comes again.
+// Two lanes run side by side. One breaks proxies, what they have with balancer and database, and
+// the database; the other nodes and what is between them and proxies or other nodes. Each lane
+// breaks one thing at a time and mends it before the next, so that at most one proxy and one node
+// are broken at once, a minority of three. Within a lane, all kinds come up before one comes again.
 // Before the next node is broken, the lane waits (bounded) until no replica is behind.
 //
 // # A full disk
 //
-// Where file systems can be mounted, every disk is a small tmpfs, and a file fills it. Elsewhere the
-// node may write nothing into files any more: the kernel's limit on the size of files
+// Where file systems can be mounted, every disk is a small tmpfs, and a file fills it. Elsewhere
+// the node may write nothing into files any more: the kernel's limit on the size of files
 // (RLIMIT_FSIZE) is set to zero for its process, which Git inherits. The node is started with the
 // signal for that blocked, so that writing fails instead of killing. What had begun before goes on.
 //
 // # Failures
 //
-// A party that does not come back makes the lane end with an error. Whatever happens, Run mends what
-// it broke before it returns.
+// A party that does not come back makes the lane end with an error. Whatever happens, Run mends
+// what it broke before it returns.
 package fault

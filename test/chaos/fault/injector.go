@@ -65,7 +65,7 @@ func (in *Injector) Run(ctx context.Context) error {
 	errs := make([]error, len(lanes))
 	var running sync.WaitGroup
 	for i, l := range lanes {
-		l.random = rand.New(rand.NewPCG(in.Seed, uint64(i))) //nolint:gosec // reproducible
+		l.random = rand.New(rand.NewPCG(in.Seed, uint64(i)))
 		running.Go(func() {
 			errs[i] = l.run(ctx)
 			if errs[i] != nil {

@@ -106,7 +106,8 @@ func TestCorrectHistories(t *testing.T) {
 			read(8, 9, "v"), // ordinary reads may go back as long as the write is under way
 		}},
 		{name: "writes at the same time in either order", history: []op{
-			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v").primary(), read(13, 14, "v").final(),
+			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v").primary(),
+			read(13, 14, "v").final(),
 		}},
 		{name: "an unknown write that happens late", history: []op{
 			write(0, 1, "v"), write(2, 3, "w").unknown(), read(10, 11, "v").primary(),
@@ -185,7 +186,8 @@ func TestLost(t *testing.T) {
 			write(0, 1, "v"), read(9, 10, "").final(), read(9, 10, "").final(),
 		}, want: counts{Lost: 1}},
 		{name: "only the order tells", history: []op{
-			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v").primary(), read(20, 21, "w").final(),
+			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v").primary(),
+			read(20, 21, "w").final(),
 		}, want: counts{Lost: 1}},
 		{name: "a deletion comes undone", history: []op{
 			write(0, 1, "v"), write(2, 3, ""), read(9, 10, "v").final(),

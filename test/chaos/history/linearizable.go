@@ -57,7 +57,8 @@ func checkRegister(key Key, register []Operation, config Config) Report {
 		return Report{Undone: undone}
 	}
 
-	unfinished := slices.DeleteFunc(slices.Clone(relevant), func(o Operation) bool { return o.Final })
+	unfinished := slices.DeleteFunc(slices.Clone(relevant),
+		func(o Operation) bool { return o.Final })
 	_, ok := explainUndone(key, unfinished, config)
 	if ok && len(unfinished) < len(relevant) {
 		finding.Text = "what is there in the end fits no order of the writes"

@@ -9,12 +9,18 @@ import (
 // surely followed by another before the read began.
 func recent(register []Operation) Report {
 	var report Report
+	var writes []Operation
+	for _, o := range register {
+		if o.Action == Write {
+			writes = append(writes, o)
+		}
+	}
 	lost := false
 	for _, read := range register {
 		if read.Action != Read || read.Result != Acknowledged {
 			continue
 		}
-		finding, bad := outdated(register, read)
+		finding, bad := outdated(writes, read)
 		switch {
 		case !bad:
 		case !read.Final:
@@ -29,14 +35,14 @@ func recent(register []Operation) Report {
 }
 
 // outdated tells whether no write explains what a read saw. The finding says why.
-func outdated(register []Operation, read Operation) (Finding, bool) {
+func outdated(writes []Operation, read Operation) (Finding, bool) {
 	finding := Finding{
 		Key: read.Key, Text: fmt.Sprintf("nobody wrote %q", read.Value),
 		Evidence: []Operation{read},
 	}
 	if read.Value == "" {
 		// Before everything else, the register was empty.
-		later, ok := anyBetween(register, begin, read)
+		later, ok := anyBetween(writes, begin, read)
 		if !ok {
 			return Finding{}, false
 		}
@@ -44,8 +50,8 @@ func outdated(register []Operation, read Operation) (Finding, bool) {
 		finding.Evidence = []Operation{later, read}
 	}
 
-	for _, write := range register {
-		if write.Action != Write || write.Value != read.Value || write.Start >= read.End {
+	for _, write := range writes {
+		if write.Value != read.Value || write.Start >= read.End {
 			continue
 		}
 		if write.Result == Refused {
@@ -54,7 +60,7 @@ func outdated(register []Operation, read Operation) (Finding, bool) {
 
 			continue
 		}
-		later, ok := successor(register, write, read)
+		later, ok := successor(writes, write, read)
 		if !ok {
 			return Finding{}, false
 		}
@@ -70,9 +76,9 @@ const begin = -1
 
 // successor finds an acknowledged write that surely came after another one, and before a read
 // began.
-func successor(register []Operation, write, read Operation) (Operation, bool) {
+func successor(writes []Operation, write, read Operation) (Operation, bool) {
 	// What was written on top of it, as only one write has this value.
-	for _, next := range register {
+	for _, next := range writes {
 		if acknowledgedBefore(next, read) && next.Guarded && next.Old == write.Value &&
 			write.Value != "" && next.Value != write.Value {
 			return next, true
@@ -82,12 +88,12 @@ func successor(register []Operation, write, read Operation) (Operation, bool) {
 		return Operation{}, false // It may have taken effect at any later time.
 	}
 
-	return anyBetween(register, write.End, read)
+	return anyBetween(writes, write.End, read)
 }
 
 // anyBetween finds an acknowledged write that began after a time, and ended before a read began.
-func anyBetween(register []Operation, after time.Duration, read Operation) (Operation, bool) {
-	for _, write := range register {
+func anyBetween(writes []Operation, after time.Duration, read Operation) (Operation, bool) {
+	for _, write := range writes {
 		if acknowledgedBefore(write, read) && write.Start > after {
 			return write, true
 		}
@@ -97,5 +103,5 @@ func anyBetween(register []Operation, after time.Duration, read Operation) (Oper
 }
 
 func acknowledgedBefore(write, read Operation) bool {
-	return write.Action == Write && write.Result == Acknowledged && write.End < read.Start
+	return write.Result == Acknowledged && write.End < read.Start
 }

@@ -1,5 +1,5 @@
-// Package link stands between parties that talk over TCP, so that the connections between any two of
-// them can be refused, or stop moving bytes for a while.
+// Package link stands between parties that talk over TCP, so that the connections between any two
+// of them can be refused, or stop moving bytes for a while.
 //
 // A [Door] is an address with somebody behind it. Everybody who comes through the door is told
 // apart by a name: a door that two parties share, because one configuration tells both where the
@@ -9,12 +9,12 @@
 //
 //	open     bytes are carried
 //	stalled  connections can be made, and no byte moves in either direction
-//	refused  connections that exist are reset; new ones are refused by the kernel, or reset at once
-//	         where others use the same door
+//	refused  connections that exist are reset; new ones are refused by the kernel, or reset at
+//	         once where others use the same door
 //
 // # Invariants
 //
-//   - A byte that was carried is never carried again; after a stall everything goes on where it was.
+//   - A byte is carried once; after a stall everything goes on where it was.
 //   - Close ends all goroutines and connections.
 //
 // # Concurrency

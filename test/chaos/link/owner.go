@@ -70,7 +70,8 @@ func holds(pid int, file string) bool {
 		return false
 	}
 	for _, entry := range entries {
-		if target, err := os.Readlink(filepath.Join(dir, entry.Name())); err == nil && target == file {
+		target, err := os.Readlink(filepath.Join(dir, entry.Name()))
+		if err == nil && target == file {
 			return true
 		}
 	}
