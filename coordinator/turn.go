@@ -96,8 +96,9 @@ type Resolution struct {
 	Keep []Storage
 	// Primary is one of them.
 	Primary Storage
-	// Settling replicas are compared again later, kept or not, but for those that are known by then
-	// to do nothing any more: see MarkTurn.
+	// Settling replicas are compared again later, kept or not, but for those that are not kept and
+	// are known by then to do nothing any more: see MarkTurn. Whoever is kept may have committed
+	// after it was asked, and ended since.
 	Settling Settling
 }
 

@@ -86,24 +86,21 @@ func (s *Store) Resolve(
 		!found.turn.belongs(resolution) || !found.keeps(resolution):
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	}
-	settling := resolution.Settling
-	settling.Storages = without(settling.Storages, found.turn.ended)
+	ended := found.turn.ended
 	recorded := coordinator.Recorded{Wanted: s.end(found)}
 	if len(resolution.Keep) > 0 {
 		recorded.Shrunk, recorded.RepairDue = found.resolve(resolution)
 		s.invalidate(found)
 	}
+	settling := resolution.Settling
+	settling.Storages = slices.DeleteFunc(slices.Clone(settling.Storages),
+		func(storage coordinator.Storage) bool {
+			return slices.Contains(ended, storage) && !found.current(storage)
+		})
 	found.settle(settling)
 	recorded.Generation, recorded.Epoch = found.Generation, found.Epoch
 	recorded.Await = s.await(found, resolution.Owner)
 	return recorded, nil
-}
-
-// without returns the storages that are not among the others.
-func without(storages, others []coordinator.Storage) []coordinator.Storage {
-	return slices.DeleteFunc(slices.Clone(storages), func(storage coordinator.Storage) bool {
-		return slices.Contains(others, storage)
-	})
 }
 
 // resolvedBy says that this very resolution was done before.

@@ -14,6 +14,7 @@ func settlingTests() map[string]func(*testing.T, coordinator.Store) {
 	return map[string]func(*testing.T, coordinator.Store){
 		"settle":                testSettle,
 		"settle and resolve":    testSettleResolve,
+		"settle although kept":  testSettleKept,
 		"settle never shortens": testSettleNeverShortens,
 	}
 }
@@ -72,6 +73,29 @@ func testSettleResolve(t *testing.T, store coordinator.Store) {
 		}, patience, tick)
 		require.Len(t, claimAll(t, store, long, third), 1)
 	}
+}
+
+// testSettleKept has a replica kept whose node has ended by the time of the decision, but nobody
+// knows whether that was before it was asked: it settles like one that may still act.
+func testSettleKept(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	repository := ready(t, store, "repository.git")
+	adoption := left(t, store, repository)
+	require.NoError(t, store.MarkTurn(t.Context(), repository.ID, adoption.Write,
+		[]coordinator.Storage{second, third}))
+	resolution := keepAll(adoption, other)
+	resolution.Keep = []coordinator.Storage{first, second}
+	resolution.Settling = settling(keep, second, third)
+	_, err := store.Resolve(t.Context(), resolution)
+	require.NoError(t, err)
+	require.Len(t, claimAll(t, store, long, third), 1, "it is outdated, and at rest")
+	require.Empty(t, claimVerifications(t, store))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		verifications, err := store.ClaimVerifications(t.Context(), 10, long)
+		require.NoError(c, err)
+		require.Len(c, verifications, 1)
+		require.True(c, verifications[0].Doubtful)
+	}, patience, tick)
 }
 
 func testSettleNeverShortens(t *testing.T, store coordinator.Store) {

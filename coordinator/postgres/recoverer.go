@@ -114,7 +114,7 @@ func resolve(
 	return row, settleIn(ctx, tx, row, resolution)
 }
 
-// settleIn notes what settles, but for those that are known to do nothing any more.
+// settleIn notes what settles, but for those not kept that are known to do nothing any more.
 func settleIn(
 	ctx context.Context, tx pgx.Tx, row recordedRow, resolution coordinator.Resolution,
 ) error {

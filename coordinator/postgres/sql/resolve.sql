@@ -77,7 +77,16 @@ SELECT coalesce(repository.generation, present.generation),
        EXISTS (SELECT FROM replica WHERE replica.repair_due_at >= now()) AS due,
        coalesce((SELECT intent.wanted FROM intent), false) AS wanted,
        @owner::bigint AS own,
-       coalesce((SELECT intent.ended FROM intent), '{}') AS ended
+       -- Whoever is kept settles all the same: it may have ended after it was asked.
+       coalesce((SELECT array_agg(e.storage)
+                   FROM intent, unnest(intent.ended) AS e (storage)
+                  WHERE NOT EXISTS (
+                            SELECT FROM praefect.replicas AS p
+                             WHERE p.repository_id = @id
+                               AND p.storage = e.storage
+                               AND p.storage = ANY (@keep::text[])
+                               AND p.generation = @base
+                        )), '{}') AS ended
   FROM praefect.repositories AS present
   LEFT JOIN repository ON true
  WHERE present.id = @id
