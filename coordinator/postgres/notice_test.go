@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -31,55 +32,55 @@ func listening(t *testing.T, store *postgres.Store) <-chan coordinator.Notice {
 	return notices
 }
 
-// tell sends a payload until it is heard, or something else is.
-func tell(
-	t *testing.T, dsn, payload string, notices <-chan coordinator.Notice,
-) coordinator.Notice {
+// hear has somebody send a payload until the notice is heard that it means.
+func hear(
+	t *testing.T, dsn, payload string, want coordinator.Notice,
+	notices <-chan coordinator.Notice,
+) {
 	t.Helper()
-	connection, err := pgx.Connect(t.Context(), dsn)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, connection.Close(t.Context())) }()
-	var heard coordinator.Notice
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		_, err := connection.Exec(t.Context(), "SELECT pg_notify('praefect', $1)", payload)
+		connection, err := pgx.Connect(t.Context(), dsn)
 		require.NoError(c, err)
-		select {
-		case heard = <-notices:
-		case <-time.After(10 * time.Millisecond):
-			require.Fail(c, "nothing is heard")
+		_, err = connection.Exec(t.Context(), "SELECT pg_notify('praefect', $1)", payload)
+		require.NoError(c, errors.Join(err, connection.Close(t.Context())))
+		for waiting := time.After(50 * time.Millisecond); ; {
+			select {
+			case notice := <-notices:
+				if notice == want {
+					return
+				}
+			case <-waiting:
+				require.Fail(c, "it is not heard")
+			}
 		}
 	}, 20*time.Second, 10*time.Millisecond)
-	return heard
 }
 
-// TestListenAfterRestart stops the server under a listener, and ends its connection.
-func TestListenAfterRestart(t *testing.T) {
+// TestListenAgain crashes the server under a listener, and ends its connection.
+func TestListenAgain(t *testing.T) {
 	t.Parallel()
 	pgtest.Server(t)
 	server, err := pgserver.Start(t.Context(), pgserver.Config{})
 	require.NoError(t, err)
-	defer func() { require.NoError(t, server.Stop()) }()
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
 	config := pgtest.Empty(t)
 	config.Host, config.DBName = server.Host(), "postgres"
 	notices := listening(t, open(t, config))
 	dsn := server.DSN("postgres")
-	for i, payload := range []string{"free 1", "left 2", "wanted 3", "invalidated"} {
-		heard := tell(t, dsn, payload, notices)
-		for heard.Repository < coordinator.RepositoryID(i) && i < 3 {
-			heard = <-notices
-		}
-		switch i {
-		case 0:
-			require.Equal(t, coordinator.Notice{
-				Kind: coordinator.NoticeTurnFree, Repository: 1,
-			}, heard)
-			require.NoError(t, server.Halt(pgserver.Immediate))
-			require.NoError(t, server.Resume(t.Context()))
-		case 1:
-			execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "+
-				"WHERE datname = 'postgres' AND pid <> pg_backend_pid()")
-		}
-	}
+	hear(t, dsn, "free 1", coordinator.Notice{
+		Kind: coordinator.NoticeTurnFree, Repository: 1,
+	}, notices)
+	require.NoError(t, server.Halt(pgserver.Immediate))
+	require.NoError(t, server.Resume(t.Context()))
+	hear(t, dsn, "left 2", coordinator.Notice{
+		Kind: coordinator.NoticeTurnLeft, Repository: 2,
+	}, notices)
+	execute(t, dsn, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "+
+		"WHERE datname = 'postgres' AND pid <> pg_backend_pid()")
+	hear(t, dsn, "wanted 3", coordinator.Notice{
+		Kind: coordinator.NoticeTurnWanted, Repository: 3,
+	}, notices)
+	hear(t, dsn, "invalidated", coordinator.Notice{Kind: coordinator.NoticeInvalidated}, notices)
 }
 
 // TestForeignNotices are none of the store's.
@@ -88,12 +89,13 @@ func TestForeignNotices(t *testing.T) {
 	config := pgtest.Migrated(t)
 	notices := listening(t, open(t, config))
 	dsn := pgtest.Server(t).DSN(config.DBName)
-	tell(t, dsn, "free 1", notices)
+	first := coordinator.Notice{Kind: coordinator.NoticeTurnFree, Repository: 1}
+	hear(t, dsn, "free 1", first, notices)
 	for _, payload := range []string{"", "free", "free x", "occupied 1", "1", "probe", "wanted 7"} {
 		execute(t, dsn, "SELECT pg_notify('praefect', '"+payload+"')")
 	}
 	for notice := range notices {
-		if notice.Repository != 1 {
+		if notice != first {
 			require.Equal(t, coordinator.Notice{
 				Kind: coordinator.NoticeTurnWanted, Repository: 7,
 			}, notice)
