@@ -50,10 +50,14 @@ type nodeDigester struct{ digester *digest.Digester }
 func (d nodeDigester) Digest(
 	ctx context.Context, question recovery.Question,
 ) (string, error) {
-	return d.digester.Digest(ctx, digest.Question{
+	found, err := d.digester.Digest(ctx, digest.Question{
 		VirtualStorage: string(question.VirtualStorage),
 		Storage:        string(question.Storage),
 		Path:           question.ReplicaPath,
 		Kind:           digest.Kind(question.Kind),
 	})
+	if found == digest.Absent {
+		return recovery.Absent, err
+	}
+	return found, err
 }
