@@ -91,7 +91,9 @@ func (s *scene) load(t *testing.T) coordinator.Repository {
 	return repository
 }
 
-func (s *scene) outcome(write coordinator.WriteID, raise ...coordinator.Storage) coordinator.WriteOutcome {
+func (s *scene) outcome(
+	write coordinator.WriteID, raise ...coordinator.Storage,
+) coordinator.WriteOutcome {
 	return coordinator.WriteOutcome{Repository: s.id, Write: write, Epoch: 1, Raise: raise}
 }
 
