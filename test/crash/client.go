@@ -16,6 +16,12 @@ import (
 	"praefect/test/cluster"
 )
 
+// The header of a read that the primary has to answer.
+const (
+	policyKey   = "gitaly-route-repository-accessor-policy"
+	policyValue = "primary-only"
+)
+
 // client calls one proxy about one repository.
 type client struct {
 	conn *grpc.ClientConn
@@ -63,6 +69,30 @@ func (c *client) writeRef(ctx context.Context, name, to string) answer {
 		}, grpc.Trailer(&trailer))
 
 	return answered(err, trailer)
+}
+
+// reference reads what a reference holds, from the primary; zeroID if it is not there.
+func (c *client) reference(ctx context.Context, name string) (string, error) {
+	ctx = metadata.AppendToOutgoingContext(ctx, policyKey, policyValue)
+	stream, err := gitalypb.NewRefServiceClient(c.conn).ListRefs(ctx, &gitalypb.ListRefsRequest{
+		Repository: c.repo, Patterns: [][]byte{[]byte(name)},
+	})
+	if err != nil {
+		return "", err
+	}
+	id := zeroID
+	for {
+		message, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return id, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		for _, found := range message.GetReferences() {
+			id = found.GetTarget()
+		}
+	}
 }
 
 // pieceSize is how much of a request is sent at once.

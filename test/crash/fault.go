@@ -52,22 +52,14 @@ func election() scene {
 		// Two nodes have to be there.
 		aftermath: func(ctx context.Context, t *take) error { return t.down.Start(ctx) },
 		judge: func(t *take, found state) error {
-			if t.rewritten {
-				return t.judgeRewritten(found)
+			if overwritten, err := t.judgeMain(found); overwritten || err != nil {
+				return err
 			}
 
 			return t.judgeOne("the write", found.refs[refMain] == t.goods.change)
 		},
 		write: rewrite,
 	}
-}
-
-func (t *take) judgeRewritten(found state) error {
-	if found.refs[refMain] != t.goods.spare {
-		return fmt.Errorf("lost: %s is %q", refMain, found.refs[refMain])
-	}
-
-	return nil
 }
 
 // recovery kills the proxy of a push that nodes are about to commit, so that the other one has to

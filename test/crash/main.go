@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"syscall"
 
 	"praefect/test/cluster"
@@ -19,11 +20,15 @@ import (
 type settings struct {
 	selected *regexp.Regexp
 	workers  int
+	// count is how often each case is tried.
+	count int
 	list     bool
 	// sabotage is a rule that the proxies leave out, so that cases have to fail.
 	sabotage string
 	// keep is where the logs of cases that failed are copied to.
 	keep string
+	// keepAll keeps those of all cases.
+	keepAll bool
 }
 
 // workersDefault: most of a case is waiting, so that two cores can serve three clusters.
@@ -47,9 +52,11 @@ func parse(args []string) (settings, error) {
 
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
 	flags.IntVar(&s.workers, "workers", workersDefault, "clusters at the same time")
+	flags.IntVar(&s.count, "count", 1, "how often each case is tried")
 	flags.BoolVar(&s.list, "list", false, "print the names of the cases only")
 	flags.StringVar(&s.keep, "keep", filepath.Join(os.TempDir(), "crashmatrix"),
 		"`directory` for the logs of cases that failed")
+	flags.BoolVar(&s.keepAll, "keep-all", false, "keep the logs of all cases")
 	flags.StringVar(&s.sabotage, "sabotage", "", "a `rule` that the proxies leave out")
 	pattern := flags.String("run", "", "regular `expression` of cases: point/victim/scene")
 	if err := flags.Parse(args); err != nil {
@@ -73,7 +80,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	var selected []trial
 	for _, one := range matrix() {
 		if s.selected.MatchString(one.String()) {
-			selected = append(selected, one)
+			selected = append(selected, slices.Repeat([]trial{one}, s.count)...)
 		}
 	}
 	if s.list {
@@ -109,7 +116,7 @@ func (s settings) try(ctx context.Context, selected []trial, out io.Writer) (err
 	report := &report{out: out}
 	pool := &pool{
 		programs: programs, env: []string{"PRAEFECT_SABOTAGE=" + s.sabotage},
-		material: goods, keep: s.keep, report: report,
+		material: goods, keep: s.keep, keepAll: s.keepAll, report: report,
 	}
 	if err := pool.run(ctx, selected, s.workers); err != nil {
 		return err

@@ -19,6 +19,7 @@ type pool struct {
 	env      []string
 	material *material
 	keep     string
+	keepAll  bool
 	report   *report
 }
 
@@ -77,7 +78,7 @@ func (p *pool) try(ctx context.Context, on *stage, one trial) bool {
 		trial: one, took: time.Since(begin), answer: t.answer.String(), settled: t.settled,
 		err: err,
 	}
-	if err != nil {
+	if err != nil || p.keepAll {
 		result.logs = filepath.Join(p.keep, strings.ReplaceAll(one.String(), "/", "_"))
 		result.err = errors.Join(err, on.saveLogs(result.logs))
 	}

@@ -28,12 +28,26 @@ type scene struct {
 
 // rewrite sets the reference that the scenes write to.
 func rewrite(ctx context.Context, t *take, c *client) error {
-	if err := c.writeRef(ctx, refMain, t.goods.spare).err; err != nil {
-		return err
-	}
-	t.rewritten = true
+	return t.wrote(t.goods.spare, c.writeRef(ctx, refMain, t.goods.spare))
+}
 
-	return nil
+// wrote notes what an attempt to write the reference may have made of it.
+func (t *take) wrote(value string, got answer) error {
+	t.tried = value
+	t.rewritten = got.acknowledged()
+
+	return got.err
+}
+
+// judgeMain judges the reference that is written after the fault. It returns true when it does not
+// tell any more what became of the operation.
+func (t *take) judgeMain(found state) (bool, error) {
+	is := found.refs[refMain]
+	if t.rewritten && is != t.tried {
+		return true, fmt.Errorf("lost: %s is %q after the last write", refMain, is)
+	}
+
+	return t.tried != "" && is == t.tried, nil
 }
 
 // base are the references that a repository has before a scene.
@@ -82,11 +96,11 @@ func pushWith(capabilities string) func(context.Context, *take) answer {
 func judgePush(atomic bool) func(*take, state) error {
 	return func(t *take, found state) error {
 		done, all := 0, change(t.goods)
-		if t.rewritten {
-			if found.refs[refMain] != t.goods.spare {
-				return fmt.Errorf("lost: %s is %q after the last write", refMain,
-					found.refs[refMain])
-			}
+		overwritten, err := t.judgeMain(found)
+		if err != nil {
+			return err
+		}
+		if overwritten {
 			all = all[1:]
 		}
 		for _, u := range all {
@@ -133,12 +147,8 @@ func deletion() scene {
 			return t.carrier.writeRef(ctx, refMain, zeroID)
 		},
 		judge: func(t *take, found state) error {
-			if t.rewritten {
-				if found.refs[refMain] != t.goods.spare {
-					return fmt.Errorf("lost: %s is %q", refMain, found.refs[refMain])
-				}
-
-				return nil
+			if overwritten, err := t.judgeMain(found); overwritten || err != nil {
+				return err
 			}
 
 			return t.judgeOne("the deletion", found.refs[refMain] == "")
@@ -166,11 +176,9 @@ func creation() scene {
 			return t.persist(ctx, t.carrier.create)
 		},
 		judge: func(t *take, found state) error {
-			if t.rewritten && found.refs[refMain] != t.goods.base {
-				return fmt.Errorf("lost: %s is %q", refMain, found.refs[refMain])
-			}
+			_, err := t.judgeMain(found)
 
-			return nil
+			return err
 		},
 		write: writeAnew,
 	}
@@ -181,15 +189,13 @@ func removal() scene {
 		name: "removal",
 		act:  func(ctx context.Context, t *take) answer { return t.carrier.remove(ctx) },
 		judge: func(t *take, found state) error {
-			switch {
-			case !t.rewritten:
+			if t.tried == "" || found.refs[refOther] != "" {
 				// The row was deleting before the fault.
 				return fmt.Errorf("the repository is there again: %s", found.text)
-			case found.refs[refMain] != t.goods.base || found.refs[refOther] != "":
-				return fmt.Errorf("the new repository is not what was pushed: %s", found.text)
 			}
+			_, err := t.judgeMain(found)
 
-			return nil
+			return err
 		},
 		write: writeAnew,
 	}
@@ -197,14 +203,20 @@ func removal() scene {
 
 // writeAnew writes to a repository that it creates if it is not there.
 func writeAnew(ctx context.Context, t *take, c *client) error {
+	if t.tried == "" {
+		t.tried = zeroID // Nobody knows yet what an attempt leaves behind.
+	}
 	if err := c.create(ctx).err; err != nil && !exists(err) {
 		return err
 	}
-	first := base(t.goods)[:1]
-	if err := c.push(ctx, t.goods, first, pushAtomic).err; err != nil {
+	is, err := c.reference(ctx, refMain)
+	if err != nil {
 		return err
 	}
-	t.rewritten = true
+	next := update{refMain, is, t.goods.base}
+	if is == t.goods.base {
+		next.to = t.goods.change
+	}
 
-	return nil
+	return t.wrote(next.to, c.push(ctx, t.goods, []update{next}, pushAtomic))
 }

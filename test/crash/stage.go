@@ -20,10 +20,11 @@ const (
 lease = "3s"
 lease_margin = "1s"
 settle = "500ms"
-node_deadline = "8s"
+node_deadline = "%s"
 drain_timeout = "4s"
 `
-	voteTimeout = 5 * time.Second
+	voteTimeout  = 5 * time.Second
+	nodeDeadline = 8 * time.Second
 
 	startTimeout = 60 * time.Second
 )
@@ -53,7 +54,7 @@ func newStage(
 	defer cancel()
 	s.Cluster, err = cluster.Start(ctx, cluster.Config{
 		Programs: programs, Dir: filepath.Join(dir, "cluster"), Proxies: 2,
-		VoteTimeout: voteTimeout, Extra: extraConfig, LogLevel: "debug",
+		VoteTimeout: voteTimeout, Extra: fmt.Sprintf(extraConfig, nodeDeadline), LogLevel: "debug",
 		GracefulStop: time.Second,
 		Env:          append([]string{"PRAEFECT_FAILPOINTS=*=" + socket}, env...),
 	})

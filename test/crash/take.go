@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"praefect/coordinator/postgres/pgserver"
@@ -21,6 +22,8 @@ const (
 	claimed = 90 * time.Second
 	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
 	frozenMax = voteTimeout + promised
+	// settledMax allows for replicas that are not repaired before node_deadline.
+	settledMax = nodeDeadline + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
 	// caseMax bounds a case; every step of it has a bound of its own.
@@ -28,7 +31,7 @@ const (
 	// outage is how long PostgreSQL is away.
 	outage = 500 * time.Millisecond
 	// moment is what a node may take to commit.
-	moment = 300 * time.Millisecond
+	moment = 2 * time.Second
 	// tick is how often expectations are looked at.
 	tick = 50 * time.Millisecond
 )
@@ -56,10 +59,16 @@ type take struct {
 
 	// acted delivers the answer of the operation.
 	acted chan answer
-	// answer is what the client was told, rewritten says that the write after the fault is done.
-	answer    answer
+	// answer is what the client was told.
+	answer answer
+	// tried is what the write after the fault sets the reference to, rewritten says that it did.
+	tried     string
 	rewritten bool
-	settled   time.Duration
+	// struck says that the fault has happened, settling that nodes were seen that may still act on
+	// what was decided without them, settled is how long the survivors needed.
+	struck   atomic.Bool
+	settling bool
+	settled  time.Duration
 }
 
 // perform tries the case. The error says what failed.
@@ -92,7 +101,13 @@ func (t *take) perform(ctx context.Context) (err error) {
 	} else if err := t.hear(); err != nil {
 		return err
 	}
-	if err := t.await(ctx, limit, t.recovered); err != nil {
+	err = t.await(ctx, limit, t.recovered)
+	if err != nil && t.settling {
+		// Nodes that may still act are not repaired before they surely do not.
+		limit = settledMax
+		err = t.await(ctx, limit-promised, t.recovered)
+	}
+	if err != nil {
 		return fmt.Errorf("after %s: %w", limit, err)
 	}
 	t.settled = time.Since(begin)
@@ -159,7 +174,7 @@ func (t *take) prepare(ctx context.Context) error {
 func (t *take) persist(ctx context.Context, write func(context.Context) answer) answer {
 	for {
 		got := write(ctx)
-		if !got.nothing() || !t.pause(ctx) {
+		if !got.nothing() || t.struck.Load() || !t.pause(ctx) {
 			return got
 		}
 	}
@@ -184,17 +199,21 @@ func (t *take) strike(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	t.struck.Store(true)
 	if err := t.kill(process); err != nil {
 		return fmt.Errorf("kill %s: %w", t.victim, err)
 	}
 	stop.release()
+	if err := t.revive(ctx); err != nil {
+		return err
+	}
 	if t.scene.aftermath != nil {
 		if err := t.scene.aftermath(ctx, t); err != nil {
 			return fmt.Errorf("go on after the fault: %w", err)
 		}
 	}
 
-	return t.revive(ctx)
+	return nil
 }
 
 // reach waits until a process stands at the point and finds out who takes part there.
@@ -207,7 +226,7 @@ func (t *take) reach(ctx context.Context, stop *stop) (process int, err error) {
 		case got := <-ended:
 			ended = nil // It may be somebody else who comes to the point.
 			t.acted <- got
-			if got.err != nil {
+			if got.err != nil && !t.scene.anyProxy {
 				return 0, fmt.Errorf("the operation ends before the point: %w", got.err)
 			}
 		case <-limit:
@@ -234,16 +253,19 @@ func (t *take) watchFirst(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		primary, err := readState(ctx, t.primary, found.replicaPath)
-		if err != nil {
-			return err
+		seen := map[string]bool{}
+		for _, node := range t.stage.Nodes() {
+			content, err := readState(ctx, node, found.replicaPath)
+			if err != nil {
+				return err
+			}
+			seen[content.text] = true
 		}
-		secondary, err := readState(ctx, t.secondary, found.replicaPath)
-		if err == nil && primary.text == secondary.text {
-			err = errors.New("nobody has committed")
+		if len(seen) == 1 {
+			return errors.New("nobody has committed")
 		}
 
-		return err
+		return nil
 	})
 }
 
