@@ -30,26 +30,22 @@ func (s *refService) ListRefs(
 		return err
 	}
 
-	found, err := s.node.forEachRef(stream.Context(), repo.path, args)
-	if err != nil {
-		return err
-	}
+	sender := newSender(request, stream)
 	if request.GetHead() {
 		head, err := s.node.head(stream.Context(), repo.path)
 		if err != nil {
 			return err
 		}
 		if head.object != "" {
-			found = append([]reference{{name: "HEAD", object: head.object}}, found...)
+			err = sender.add(reference{name: "HEAD", object: head.object})
+		}
+		if err != nil {
+			return sender.end(err)
 		}
 	}
 
-	page, err := choose(request, found)
-	if err != nil {
-		return err
-	}
-
-	return sendReferences(request, page, stream)
+	return sender.end(s.node.eachReference(stream.Context(), repo.path,
+		selection{args: args, peel: request.GetPeelTags()}, sender.add))
 }
 
 // listArgs returns the options of git for-each-ref for a request.
@@ -97,36 +93,6 @@ func sortKey(by *gitalypb.ListRefsRequest_SortBy) (string, error) {
 	return key, nil
 }
 
-// page is what a caller gets of a list.
-type page struct {
-	references []reference
-	next       string // the token of the following page; empty when there is none
-}
-
-// choose leaves out what a request excludes, and cuts the page that it wants. Old Git cannot
-// exclude by itself.
-func choose(request *gitalypb.ListRefsRequest, found []reference) (page, error) {
-	found = slices.DeleteFunc(found, func(r reference) bool {
-		return slices.ContainsFunc(request.GetExcludePatterns(), func(pattern []byte) bool {
-			return matches(string(pattern), r.name)
-		})
-	})
-
-	wanted := request.GetPaginationParams()
-	if token := wanted.GetPageToken(); token != "" {
-		at := slices.IndexFunc(found, func(r reference) bool { return r.name == token })
-		if at < 0 {
-			return page{}, failf(codes.InvalidArgument, "page token not found: %q", token)
-		}
-		found = found[at+1:]
-	}
-	if limit := int(wanted.GetLimit()); limit > 0 && limit < len(found) {
-		return page{references: found[:limit], next: found[limit-1].name}, nil
-	}
-
-	return page{references: found}, nil
-}
-
 // matches tells whether a reference matches a pattern as Git means it: a complete name, the
 // beginning of one up to a slash, or a glob.
 func matches(pattern, name string) bool {
@@ -138,26 +104,92 @@ func matches(pattern, name string) bool {
 	return err == nil && ok
 }
 
-func sendReferences(
-	request *gitalypb.ListRefsRequest, p page,
-	stream grpc.ServerStreamingServer[gitalypb.ListRefsResponse],
-) error {
-	for part := range slices.Chunk(p.references, listChunk) {
-		response := &gitalypb.ListRefsResponse{}
-		for _, r := range part {
-			message := &gitalypb.ListRefsResponse_Reference{Name: []byte(r.name), Target: r.object}
-			if request.GetPeelTags() {
-				message.PeeledTarget = r.peeled
-			}
-			response.References = append(response.References, message)
+// errPageFull ends a list of which enough is sent.
+var errPageFull = errors.New("page is full")
+
+// sender sends references as they come: without those that a request excludes, which old Git cannot
+// do by itself, and only the page that it wants.
+type sender struct {
+	request *gitalypb.ListRefsRequest
+	stream  grpc.ServerStreamingServer[gitalypb.ListRefsResponse]
+	// token is the reference after which the page begins, empty once it was found.
+	token string
+	// room is how many references the page still takes, below zero for any number.
+	room int
+	// next is what is sent when more comes, or at the end.
+	next *gitalypb.ListRefsResponse
+}
+
+func newSender(
+	request *gitalypb.ListRefsRequest, stream grpc.ServerStreamingServer[gitalypb.ListRefsResponse],
+) *sender {
+	s := &sender{
+		request: request, stream: stream, token: request.GetPaginationParams().GetPageToken(),
+		room: -1, next: &gitalypb.ListRefsResponse{},
+	}
+	if limit := int(request.GetPaginationParams().GetLimit()); limit > 0 {
+		s.room = limit
+	}
+
+	return s
+}
+
+// add takes the next reference of the list.
+func (s *sender) add(r reference) error {
+	excluded := slices.ContainsFunc(s.request.GetExcludePatterns(), func(pattern []byte) bool {
+		return matches(string(pattern), r.name)
+	})
+	switch {
+	case excluded:
+		return nil
+	case s.token != "":
+		if s.token == r.name {
+			s.token = ""
 		}
-		if p.next != "" && part[len(part)-1].name == p.next {
-			response.PaginationCursor = &gitalypb.PaginationCursor{NextCursor: p.next}
-		}
-		if err := stream.Send(response); err != nil {
-			return fmt.Errorf("send references: %w", err)
+
+		return nil
+	case s.room == 0:
+		return errPageFull
+	}
+
+	if len(s.next.GetReferences()) == listChunk {
+		if err := s.send(); err != nil {
+			return err
 		}
 	}
+	message := &gitalypb.ListRefsResponse_Reference{Name: []byte(r.name), Target: r.object}
+	if s.request.GetPeelTags() {
+		message.PeeledTarget = r.peeled
+	}
+	s.next.References = append(s.next.References, message)
+	s.room--
+
+	return nil
+}
+
+// end sends what is left, when the list has ended with err.
+func (s *sender) end(err error) error {
+	full := errors.Is(err, errPageFull)
+	switch {
+	case err != nil && !full:
+		return err
+	case s.token != "":
+		return failf(codes.InvalidArgument, "page token not found: %q", s.token)
+	case len(s.next.GetReferences()) == 0:
+		return nil
+	case full:
+		last := s.next.GetReferences()[len(s.next.GetReferences())-1]
+		s.next.PaginationCursor = &gitalypb.PaginationCursor{NextCursor: string(last.GetName())}
+	}
+
+	return s.send()
+}
+
+func (s *sender) send() error {
+	if err := s.stream.Send(s.next); err != nil {
+		return fmt.Errorf("send references: %w", err)
+	}
+	s.next = &gitalypb.ListRefsResponse{}
 
 	return nil
 }

@@ -1,8 +1,11 @@
 package node
 
 import (
+	"bufio"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -92,25 +95,78 @@ type reference struct {
 func (n *Node) references(
 	ctx context.Context, dir string, patterns ...string,
 ) ([]reference, error) {
-	return n.forEachRef(ctx, dir, append([]string{"--"}, patterns...))
+	var found []reference
+	err := n.eachReference(ctx, dir, selection{args: append([]string{"--"}, patterns...)},
+		func(r reference) error {
+			found = append(found, r)
+
+			return nil
+		})
+
+	return found, err
 }
 
-// forEachRef lists references with options of git for-each-ref.
-func (n *Node) forEachRef(ctx context.Context, dir string, args []string) ([]reference, error) {
-	const format = "--format=%(objectname) %(*objectname) %(refname)"
-	output, err := n.git.Output(ctx, git.Command{
-		Repository: dir, Args: append([]string{"for-each-ref", format}, args...),
+// selection says which references are wanted.
+type selection struct {
+	// args are options of git for-each-ref.
+	args []string
+	// peel asks for what annotated tags are for. Git reads each object for that, which takes far
+	// longer than everything else.
+	peel bool
+}
+
+// eachReference calls visit for each reference as Git lists them, until that returns an error,
+// which it then returns itself. Nothing of the list is kept.
+func (n *Node) eachReference(
+	ctx context.Context, dir string, wanted selection, visit func(reference) error,
+) error {
+	format := "--format=%(objectname)  %(refname)"
+	if wanted.peel {
+		format = "--format=%(objectname) %(*objectname) %(refname)"
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	process, err := n.git.Start(ctx, git.Command{
+		Repository: dir, Args: append([]string{"for-each-ref", format}, wanted.args...),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("list references: %w", err)
+		return fmt.Errorf("list references: %w", err)
 	}
 
-	var found []reference
-	for line := range strings.Lines(string(output)) {
-		object, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+	visited := eachLine(process.Stdout, func(line string) error {
+		object, rest, _ := strings.Cut(line, " ")
 		peeled, name, _ := strings.Cut(rest, " ")
-		found = append(found, reference{name: name, object: object, peeled: peeled})
+
+		return visit(reference{name: name, object: object, peeled: peeled})
+	})
+	if visited != nil {
+		cancel() // Nobody reads what Git would go on to write.
+		_ = process.Wait()
+
+		return visited
+	}
+	if err := process.Wait(); err != nil {
+		return fmt.Errorf("list references: %w", err)
 	}
 
-	return found, nil
+	return nil
+}
+
+// eachLine calls visit for each line, without its end.
+func eachLine(from io.Reader, visit func(line string) error) error {
+	lines := bufio.NewReader(from)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			if err := visit(strings.TrimSuffix(line, "\n")); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read output of git: %w", err)
+		}
+	}
 }
