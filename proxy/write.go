@@ -121,7 +121,8 @@ func (r *run) metadata(outgoing metadata.MD, storage coordinator.Storage) metada
 func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	answer := r.fan.Carry()
 	votes := r.settle(answer)
-	outcome, finished := r.write.Finish(ctx, r.result(answer, votes))
+	result := r.result(answer, votes)
+	outcome, finished := r.write.Finish(ctx, result)
 	r.call.visit.add(zap.Stringer("outcome", outcome))
 	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
 	failpoint.Hit(failpoint.BeforeAnswer)
@@ -130,7 +131,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	} else if withheld := r.fan.Withhold(); withheld != nil {
 		r.call.visit.log().Info("header of a failed write is lost", zap.Error(withheld))
 	}
-	r.leave(ctx)
+	r.leave(ctx, len(result.Running) > 0)
 	return outcome, err
 }
 
@@ -173,12 +174,9 @@ func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator
 	return result
 }
 
-// leave lets the nodes that have not ended the call go on, and closes the vote after the last.
-func (r *run) leave(ctx context.Context) {
-	running := false
-	for _, end := range r.fan.Ends() {
-		running = running || !end.Over
-	}
+// leave lets the nodes that have not ended the call go on, and closes the vote after the last. The
+// write is told of their end if it was told that they run, also when they have ended since.
+func (r *run) leave(ctx context.Context, running bool) {
 	r.fan.Leave(func() {
 		r.forget(ctx)
 		if !running {
