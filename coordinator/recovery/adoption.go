@@ -114,6 +114,7 @@ func (r *recovery) attempt(ctx context.Context) (string, error) {
 	}
 
 	asked := r.inquire(r.adoption.Snapshot, r.adoption.Kind)
+	asked.room = r.asking
 	answers, acting := r.answers(ctx, asked, doubt)
 	q := asked.question(answers, doubt)
 	q.lastResort = time.Since(r.begun) >= r.config.Patience

@@ -3,6 +3,7 @@ package recovery_test
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -290,6 +291,33 @@ func TestNobodyAnswers(t *testing.T) {
 		w.disks.set(func(d *disks) { d.sick["c"] = false })
 		<-time.After(6 * time.Second)
 		w.requireOutcome(t, "c", "c")
+	})
+}
+
+// TestWaitingTakesNoRoom has more repositories of which nobody tells anything than may be asked
+// about, or adopted, at once: another one is decided all the same, and all of them within seconds
+// when they can be.
+func TestWaitingTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const many = 120
+		for i := range coordinator.RepositoryID(many) {
+			silent := w.repository(t, 2000+i, strconv.Itoa(int(i)))
+			w.disks.set(func(d *disks) { d.silent[silent] = true })
+			w.leftIn(t, 2000+i, "references", "a", "b", "c")
+			<-time.After(time.Millisecond)
+		}
+		p := w.prepare(t, "p")
+		stop := w.work(t, p, nil, recovery.Config{Recoveries: 2})
+		defer stop()
+		<-time.After(10 * time.Second)
+		w.left(t, "references", "a", "b", "c")
+		<-time.After(3 * time.Second)
+		w.requireOutcome(t, "a", "a", "b", "c")
+		w.disks.set(func(d *disks) { clear(d.silent) })
+		<-time.After(6 * time.Second)
+		require.Equal(t, many+1, p.logs.FilterMessageSnippet("is decided").Len())
 	})
 }
 

@@ -24,6 +24,8 @@ type inquiry struct {
 	kind       coordinator.WriteKind
 	// comparable says that what equal digests stand for is equal.
 	comparable bool
+	// room bounds how many inquiries ask at once, if it is not nil.
+	room chan struct{}
 }
 
 // inquire prepares to ask what a write of that kind has changed. Where nothing can be compared it
@@ -47,6 +49,14 @@ func (i inquiry) ask(
 ) map[coordinator.Storage]answer {
 	var mu sync.Mutex
 	answers := map[coordinator.Storage]answer{}
+	if i.room != nil && len(storages) > 0 {
+		select {
+		case i.room <- struct{}{}:
+			defer func() { <-i.room }()
+		case <-ctx.Done():
+			return answers
+		}
+	}
 	var asking sync.WaitGroup
 	for _, storage := range storages {
 		asking.Go(func() {

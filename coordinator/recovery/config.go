@@ -36,6 +36,12 @@ const (
 	// readsMax bounds how often a replica is read until two reads agree. A node commits at most
 	// once for a turn, so that a third read agrees with the second, unless it does not behave.
 	readsMax = 4
+	// adoptionsAtOnce bounds the turns that are adopted at once, so that all proxies that live get
+	// their share of what a proxy has left that died with many writes under way.
+	adoptionsAtOnce = 100
+	// adoptionsMax bounds the turns that a process has adopted. Most of so many wait for nodes that
+	// are away.
+	adoptionsMax = 10_000
 	// watchPoll is how often the health of a node is looked at while it is asked.
 	watchPoll = 500 * time.Millisecond
 	// statementMax bounds the statement that ends a verification, so that the turn is given back.
@@ -46,8 +52,8 @@ const (
 type Config struct {
 	// Poll is how often work is looked for without being told. Default 500 ms.
 	Poll time.Duration
-	// Recoveries and Verifications bound the repositories that are worked on at once. Default 16
-	// and 4.
+	// Recoveries and Verifications bound the repositories whose replicas are asked at once.
+	// Default 16 and 4.
 	Recoveries, Verifications int
 	// Settle is the time between two reads of a replica that must agree when its node may still be
 	// at work. Default 2 s.

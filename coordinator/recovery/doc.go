@@ -92,6 +92,8 @@
 //
 // # Concurrency
 //
-// [Worker.Run] is one loop that starts one goroutine for each repository it works on, within two
-// bounds, and waits for them; each question has a goroutine that watches over its node's health.
+// [Worker.Run] is one loop that starts one goroutine for each repository it works on, and waits for
+// them. Two bounds hold for those that ask nodes; a recovery that lets nodes settle, or waits for
+// them to come back, takes no room from others. Each question has a goroutine that watches over its
+// node's health.
 package recovery

@@ -69,6 +69,9 @@ func (c *comparison) compare(ctx context.Context) (string, error) {
 // at work, or because replicas differ, as they do for a moment in each write.
 func (c *comparison) sample(ctx context.Context) (string, bool, error) {
 	before, err := c.Store.Load(ctx, c.verification.Repository.ID)
+	if errors.Is(err, coordinator.ErrRepositoryNotFound) {
+		return resultSuperseded, true, nil
+	}
 	if err != nil {
 		return resultBusy, false, fmt.Errorf("read repository: %w", err)
 	}

@@ -72,8 +72,11 @@ type Worker struct {
 	metrics *metrics
 	log     *zap.Logger
 
+	// asking has room for the recoveries that ask nodes right now.
+	asking chan struct{}
+
 	mu sync.Mutex // guards the fields below
-	// running are the recoveries under way.
+	// running are the recoveries under way, those that wait for nodes included.
 	running map[adoptionKey]*recovery
 	// verifying counts the verifications under way.
 	verifying int
@@ -97,7 +100,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	}
 	return &Worker{
 		Dependencies: dependencies, config: config, metrics: metrics, log: log,
-		running: map[adoptionKey]*recovery{},
+		running: map[adoptionKey]*recovery{}, asking: make(chan struct{}, config.Recoveries),
 	}, nil
 }
 
@@ -120,14 +123,15 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// beginRecoveries adopts as many turns as there is room for. Those that this process has adopted
-// already are among the answers: some of them may be news, if an earlier answer was lost.
+// beginRecoveries adopts some more turns. Those that this process has adopted already are among the
+// answers: some of them may be news, if an earlier answer was lost. However many wait for nodes
+// that are away, others are adopted beside them.
 func (w *Worker) beginRecoveries(ctx context.Context, work *sync.WaitGroup) {
 	incarnation, leased := w.Lease.Incarnation()
 	if !leased {
 		return
 	}
-	adoptions, err := w.Store.AdoptTurns(ctx, incarnation, w.config.Recoveries)
+	adoptions, err := w.Store.AdoptTurns(ctx, incarnation, w.adoptionsWanted())
 	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, coordinator.ErrLeaseLost) {
 			w.log.Warn("turns without an owner are not looked for", zap.Error(err))
@@ -143,6 +147,12 @@ func (w *Worker) beginRecoveries(ctx context.Context, work *sync.WaitGroup) {
 			})
 		}
 	}
+}
+
+func (w *Worker) adoptionsWanted() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return min(len(w.running)+adoptionsAtOnce, adoptionsMax)
 }
 
 // track returns a recovery to run, or nil if it is running already. A running one learns who has

@@ -44,6 +44,8 @@ type disks struct {
 	sick    map[coordinator.Storage]bool
 	// broken nodes answer with an error, frozen ones not at all.
 	broken, frozen map[coordinator.Storage]bool
+	// silent are paths on disks of which no node tells anything.
+	silent map[string]bool
 	// asked counts questions.
 	asked map[coordinator.Storage]int
 	// before is called in front of each answer.
@@ -54,7 +56,7 @@ func newDisks() *disks {
 	return &disks{
 		content: map[coordinator.Storage]string{}, sick: map[coordinator.Storage]bool{},
 		broken: map[coordinator.Storage]bool{}, frozen: map[coordinator.Storage]bool{},
-		asked: map[coordinator.Storage]int{},
+		asked: map[coordinator.Storage]int{}, silent: map[string]bool{},
 	}
 }
 
@@ -95,7 +97,7 @@ func (d *disks) Digest(ctx context.Context, question recovery.Question) (string,
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.broken[question.Storage] {
+	if d.broken[question.Storage] || d.silent[question.ReplicaPath] {
 		return "", errBroken
 	}
 	if d.content[question.Storage] == recovery.Absent {
@@ -120,17 +122,23 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{store: memory.New(), disks: newDisks()}
-	creator := w.enlist(t, "creator")
+	w.repository(t, 1000, path)
+	w.disks.write("old", "a", "b", "c")
+	return w
+}
+
+// repository makes a repository, and returns its path on disks.
+func (w *world) repository(t *testing.T, id coordinator.RepositoryID, path string) string {
+	t.Helper()
 	creation := coordinator.Creation{
-		ID: 1000, Key: key(), Primary: "a",
+		ID: id, Key: coordinator.Key{VirtualStorage: virtual, RelativePath: path}, Primary: "a",
 		Participants: storages{"a", "b", "c"}, Assigned: storages{"a", "b", "c"},
-		Incarnation: creator,
+		Incarnation: w.enlist(t, "creator"),
 	}
 	creation.ReplicaPath = coordinator.ReplicaPath(creation.ID, path)
 	require.NoError(t, w.store.Create(t.Context(), creation))
 	require.NoError(t, w.store.Complete(t.Context(), creation.ID))
-	w.disks.write("old", "a", "b", "c")
-	return w
+	return creation.ReplicaPath
 }
 
 // list makes storages of letters.
@@ -168,10 +176,18 @@ func (w *world) left(
 	t *testing.T, kind coordinator.WriteKind, participants ...coordinator.Storage,
 ) coordinator.WriteID {
 	t.Helper()
+	return w.leftIn(t, 1000, kind, participants...)
+}
+
+func (w *world) leftIn(
+	t *testing.T, id coordinator.RepositoryID, kind coordinator.WriteKind,
+	participants ...coordinator.Storage,
+) coordinator.WriteID {
+	t.Helper()
 	lost := w.enlist(t, "lost "+strconv.Itoa(rand.Int()))
 	write := coordinator.WriteID(rand.Int64N(1<<62) + 1)
 	_, err := w.store.OpenTurn(t.Context(), coordinator.Intent{
-		Write: write, Repository: w.load(t).ID, Incarnation: lost, Kind: kind,
+		Write: write, Repository: id, Incarnation: lost, Kind: kind,
 		Participants: participants,
 	})
 	require.NoError(t, err)
