@@ -37,6 +37,16 @@ run: packages build ## start the same cluster, print where to push to, and stay 
 test: PACKAGES += gcc
 test: packages ## every test, with the race detector
 	$(GO) test -race -timeout 15m ./...
+	$(GO) test -race -tags failpoints,sabotage ./transaction/failpoint
+
+.PHONY: crashmatrix
+crashmatrix: packages ## kill each process at each step of a write; CASE=recorded/proxy runs a part
+	$(GO) run ./test/crash -run '$(CASE)'
+
+.PHONY: tagged
+tagged: ## build praefect with failpoints and with sabotage into bin/, for tests only
+	$(GO) build -tags failpoints -o $(BIN)/praefect-failpoints ./cmd/praefect
+	$(GO) build -tags sabotage -o $(BIN)/praefect-sabotage ./cmd/praefect
 
 .PHONY: bench
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
@@ -64,6 +74,8 @@ verify: $(LINT) ## format, generated code, modules, lint and the rules of test/t
 	$(LINT) fmt --diff
 	$(GENERATE) -check
 	$(GO) mod tidy -diff
+	$(GO) vet -tags failpoints ./...
+	$(GO) vet -tags sabotage ./...
 	$(LINT) run
 	$(GO) test ./test/tidy
 

@@ -2,7 +2,6 @@ package coordinator_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,7 +10,7 @@ import (
 
 // BenchmarkRead is a read whose route is cached. It must not allocate.
 func BenchmarkRead(b *testing.B) {
-	r := setup(b, coordinator.Config{RouteAge: time.Hour})
+	r := setup(b, coordinator.Config{})
 	r.repository(b, path)
 	ctx, key := b.Context(), key()
 	b.ReportAllocs()
@@ -26,7 +25,7 @@ func BenchmarkRead(b *testing.B) {
 
 // BenchmarkWrite is a write from its routing to its end, on metadata in memory.
 func BenchmarkWrite(b *testing.B) {
-	r := setup(b, coordinator.Config{RouteAge: time.Hour})
+	r := setup(b, coordinator.Config{})
 	r.repository(b, path)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -40,7 +39,7 @@ func BenchmarkWrite(b *testing.B) {
 //
 //nolint:paralleltest // it counts allocations
 func TestReadDoesNotAllocate(t *testing.T) {
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	r.repository(t, path)
 	ctx, key := t.Context(), key()
 	allocations := testing.AllocsPerRun(1000, func() {

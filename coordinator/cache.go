@@ -7,7 +7,6 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 const (
@@ -20,18 +19,18 @@ const (
 
 // cache keeps the routes of one virtual storage, bounded in bytes, least recently used first out.
 //
-// An entry is used until it is maxAge old. From half that age the next reader loads it anew,
-// while the others go on with what is there; so a repository that is read all the time never
-// makes anybody wait. Concurrent loads of one path are collapsed. An invalidation removes the
-// entry and detaches the load under way: its waiters get what it finds, but it is not kept, and
-// whoever comes later starts another. So a route that was read before an invalidation is never
-// used after it.
+// An entry may be used as long as the lease holds under which its load began, since until then this
+// process is told of every change that takes a replica or the primary away. Without a lease each
+// reader loads for itself and nothing is kept. Concurrent loads of one path are collapsed. An
+// invalidation removes the entry and detaches the load under way: its waiters get what it finds,
+// but it is not kept, and whoever comes later starts another. So a route that was read before an
+// invalidation is never used after it.
 type cache struct {
 	load   func(ctx context.Context, relativePath string) (route, error)
-	maxAge time.Duration
+	lease  Lease
+	policy OutageReads
 	budget *budget
 	count  cacheCounters
-	begin  time.Time
 	seed   maphash.Seed
 	shards [cacheShards]cacheShard
 }
@@ -53,13 +52,14 @@ type cacheShard struct {
 
 type entry struct {
 	route
-	// loadedAt is when its load began, counted from the begin of the cache.
-	loadedAt   time.Duration
+	// under is the incarnation under whose lease its load began.
+	under      Incarnation
 	next, prev *entry
 }
 
 // loading is a load under way; its result is there once done is closed.
 type loading struct {
+	under Incarnation
 	done  chan struct{}
 	route route
 	err   error
@@ -72,15 +72,16 @@ const (
 	useEntry verdict = iota + 1
 	joinLoad
 	startLoad
+	loadAlone
 )
 
 func newCache(
-	load func(context.Context, string) (route, error), maxAge time.Duration, shared *budget,
-	count cacheCounters,
+	load func(context.Context, string) (route, error), lease Lease, policy OutageReads,
+	shared *budget, count cacheCounters,
 ) *cache {
 	c := &cache{
-		load: load, maxAge: maxAge, budget: shared, count: count,
-		begin: time.Now(), seed: maphash.MakeSeed(),
+		load: load, lease: lease, policy: policy, budget: shared, count: count,
+		seed: maphash.MakeSeed(),
 	}
 	for i := range c.shards {
 		shard := &c.shards[i]
@@ -103,6 +104,9 @@ func (c *cache) get(ctx context.Context, relativePath string) (route, error) {
 		case startLoad:
 			c.count.miss.Inc()
 			return c.run(ctx, shard, relativePath, load)
+		case loadAlone:
+			c.count.miss.Inc()
+			return c.loadUnleased(ctx, shard, relativePath)
 		case joinLoad:
 		}
 
@@ -125,69 +129,76 @@ func calledOff(err error) bool {
 
 // consult looks at the entry and the load of a path and registers a load if one is to start.
 func (c *cache) consult(shard *cacheShard, path string) (route, *loading, verdict) {
-	now := time.Since(c.begin)
+	incarnation, leased := c.lease.Incarnation()
+	if !leased {
+		return route{}, nil, loadAlone
+	}
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 
-	entry, load := shard.entries[path], shard.loading[path]
-	if entry != nil {
-		age := now - entry.loadedAt
-		if age < c.maxAge/2 || (age < c.maxAge && load != nil) {
-			shard.touch(entry)
-			return entry.route, nil, useEntry
-		}
+	if entry := shard.entries[path]; entry != nil && entry.under == incarnation {
+		shard.touch(entry)
+		return entry.route, nil, useEntry
 	}
-	if load != nil {
+	// A load of an earlier incarnation may miss what was never told to this one.
+	if load := shard.loading[path]; load != nil && load.under == incarnation {
 		return route{}, load, joinLoad
 	}
-	load = &loading{done: make(chan struct{})}
+	load := &loading{under: incarnation, done: make(chan struct{})}
 	shard.loading[path] = load
 	return route{}, load, startLoad
 }
 
-// run loads a route and keeps it unless it was detached meanwhile.
+// run loads a route and keeps it unless it was detached or the lease lost meanwhile.
 func (c *cache) run(
 	ctx context.Context, shard *cacheShard, path string, load *loading,
 ) (route, error) {
-	begun := time.Since(c.begin)
 	load.route, load.err = c.load(ctx, path)
 	close(load.done)
 
+	incarnation, leased := c.lease.Incarnation()
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if shard.loading[path] != load {
 		return load.route, load.err
 	}
 	delete(shard.loading, path)
-	if load.err == nil {
-		c.insert(shard, load.route, begun)
-		return load.route, nil
+	switch {
+	case load.err == nil && leased && incarnation == load.under:
+		c.insert(shard, load.route, load.under)
+	case errors.Is(load.err, ErrRepositoryNotFound):
+		if old := shard.entries[path]; old != nil {
+			c.remove(shard, old)
+		}
 	}
-	return c.fallBack(shard, path, load.err)
+	return load.route, load.err
 }
 
-// fallBack serves what is there as long as it may be used when it could not be loaded anew.
-func (c *cache) fallBack(shard *cacheShard, path string, err error) (route, error) {
+// loadUnleased asks the store, whose answer is true at this moment and not kept. If the store does
+// not answer, it is the configured policy whether what was known before is good enough.
+func (c *cache) loadUnleased(
+	ctx context.Context, shard *cacheShard, path string,
+) (route, error) {
+	found, err := c.load(ctx, path)
+	if err == nil || c.policy != OutageServe || !errors.Is(err, ErrMetadataUnavailable) {
+		return found, err
+	}
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
 	old := shard.entries[path]
-	switch {
-	case old == nil:
-		return route{}, err
-	case errors.Is(err, ErrRepositoryNotFound):
-		c.remove(shard, old)
-		return route{}, err
-	case time.Since(c.begin)-old.loadedAt < c.maxAge:
-		return old.route, nil
-	default:
+	if old == nil {
 		return route{}, err
 	}
+	c.count.stale.Inc()
+	return old.route, nil
 }
 
 // insert replaces what is there and makes room.
-func (c *cache) insert(shard *cacheShard, fresh route, loadedAt time.Duration) {
+func (c *cache) insert(shard *cacheShard, fresh route, under Incarnation) {
 	if old := shard.entries[fresh.relativePath()]; old != nil {
 		c.remove(shard, old)
 	}
-	added := &entry{route: fresh, loadedAt: loadedAt}
+	added := &entry{route: fresh, under: under}
 	shard.entries[fresh.relativePath()] = added
 	shard.link(added)
 	c.count.populate.Inc()
@@ -214,6 +225,26 @@ func (c *cache) invalidate(relativePath string) {
 	if old := shard.entries[relativePath]; old != nil {
 		c.remove(shard, old)
 		c.count.evict.Inc()
+	}
+}
+
+// forget removes all entries, of which none can be used once a new incarnation has begun. They stay
+// when they are to be served while the store is away.
+func (c *cache) forget() {
+	if c.policy == OutageServe {
+		return
+	}
+	for i := range c.shards {
+		c.clear(&c.shards[i])
+	}
+}
+
+func (c *cache) clear(shard *cacheShard) {
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	clear(shard.loading)
+	for _, old := range shard.entries {
+		c.remove(shard, old)
 	}
 }
 

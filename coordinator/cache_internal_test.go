@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -44,12 +44,26 @@ func testCounters() cacheCounters {
 	counter := func() prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Name: "test"})
 	}
-	return cacheCounters{counter(), counter(), counter(), counter()}
+	return cacheCounters{counter(), counter(), counter(), counter(), counter()}
+}
+
+// testLease is the lease of a process as the test wants it: incarnation 0 is none.
+type testLease struct{ incarnation atomic.Int64 }
+
+func (l *testLease) Incarnation() (Incarnation, bool) {
+	incarnation := Incarnation(l.incarnation.Load())
+	return incarnation, incarnation != 0
 }
 
 func newTestCache() (*cache, *source) {
-	s := &source{answer: make(chan loaded)}
-	return newCache(s.load, time.Second, &budget{limit: 1 << 20}, testCounters()), s
+	c, s, _ := newLeasedCache(OutageStrict)
+	return c, s
+}
+
+func newLeasedCache(policy OutageReads) (*cache, *source, *testLease) {
+	s, lease := &source{answer: make(chan loaded)}, &testLease{}
+	lease.incarnation.Store(1)
+	return newCache(s.load, lease, policy, &budget{limit: 1 << 20}, testCounters()), s, lease
 }
 
 // got is what a reader was told.
@@ -83,64 +97,90 @@ func TestCacheHitsCostNothing(t *testing.T) {
 	})
 }
 
-// TestCacheAges has an entry that half its age makes one reader load, and that is gone after all.
-func TestCacheAges(t *testing.T) {
+// TestCacheNeedsLease loses the lease and takes another one: nothing that was loaded before is
+// used.
+func TestCacheNeedsLease(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, s := newTestCache()
+		c, s, lease := newLeasedCache(OutageStrict)
 		first := read(t.Context(), c)
 		s.answer <- loaded{id: 1}
 		<-first
 
-		<-time.After(c.maxAge / 2)
-		refreshing := read(t.Context(), c)
-		require.Equal(t, got{id: 1}, <-read(t.Context(), c), "others go on with what is there")
-		require.Equal(t, 2, s.loads)
+		lease.incarnation.Store(0)
+		for id := RepositoryID(2); id < 4; id++ {
+			unleased := read(t.Context(), c)
+			s.answer <- loaded{id: id}
+			require.Equal(t, got{id: id}, <-unleased, "each reader asks for itself")
+		}
+		unleased := read(t.Context(), c)
+		s.answer <- loaded{err: ErrMetadataUnavailable}
+		require.ErrorIs(t, (<-unleased).err, ErrMetadataUnavailable)
 
-		<-time.After(c.maxAge / 2)
-		waiting := read(t.Context(), c)
-		s.answer <- loaded{id: 2}
-		require.Equal(t, got{id: 2}, <-refreshing)
-		require.Equal(t, got{id: 2}, <-waiting, "nobody is served an entry that is too old")
-		require.Equal(t, 2, s.loads)
+		lease.incarnation.Store(2)
+		again := read(t.Context(), c)
+		s.answer <- loaded{id: 5}
+		require.Equal(t, got{id: 5}, <-again)
+		require.Equal(t, got{id: 5}, <-read(t.Context(), c))
 	})
 }
 
-// TestCacheOutage has a store that fails when an entry is loaded anew.
-func TestCacheOutage(t *testing.T) {
+// TestCacheLoadOutlivesLease begins a load under a lease that is lost before it ends: it may miss
+// what the next incarnation is never told.
+func TestCacheLoadOutlivesLease(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		c, s := newTestCache()
-		first := read(t.Context(), c)
-		s.answer <- loaded{id: 1}
-		<-first
+	for _, next := range []int64{0, 2} {
+		synctest.Test(t, func(t *testing.T) {
+			c, s, lease := newLeasedCache(OutageStrict)
+			before := read(t.Context(), c)
+			lease.incarnation.Store(next)
+			after := read(t.Context(), c)
+			require.Equal(t, 2, s.loads, "the later reader does not join")
+			s.answer <- loaded{id: 1}
+			s.answer <- loaded{id: 1}
+			<-before
+			<-after
 
-		<-time.After(c.maxAge / 2)
-		second := read(t.Context(), c)
-		s.answer <- loaded{err: ErrMetadataUnavailable}
-		require.Equal(t, got{id: 1}, <-second, "the entry may still be used")
-
-		<-time.After(c.maxAge)
-		third := read(t.Context(), c)
-		s.answer <- loaded{err: ErrMetadataUnavailable}
-		require.ErrorIs(t, (<-third).err, ErrMetadataUnavailable)
-	})
+			lease.incarnation.Store(next + 1)
+			fresh := read(t.Context(), c)
+			s.answer <- loaded{id: 2}
+			require.Equal(t, got{id: 2}, <-fresh)
+		})
+	}
 }
 
-func TestCacheForgetsWhatIsNotFound(t *testing.T) {
+// TestCacheServesOutage has a store that does not answer after the lease was lost.
+func TestCacheServesOutage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c, s := newTestCache()
+		c, s, lease := newLeasedCache(OutageServe)
 		first := read(t.Context(), c)
 		s.answer <- loaded{id: 1}
 		<-first
-		<-time.After(c.maxAge / 2)
-		second := read(t.Context(), c)
+		lease.incarnation.Store(0)
+		c.forget()
+
+		known := read(t.Context(), c)
+		s.answer <- loaded{err: ErrMetadataUnavailable}
+		require.Equal(t, got{id: 1}, <-known)
+		gone := read(t.Context(), c)
 		s.answer <- loaded{err: ErrRepositoryNotFound}
-		require.ErrorIs(t, (<-second).err, ErrRepositoryNotFound)
-		third := read(t.Context(), c)
-		s.answer <- loaded{id: 3}
-		require.Equal(t, got{id: 3}, <-third)
+		require.ErrorIs(t, (<-gone).err, ErrRepositoryNotFound, "an answer is believed")
+	})
+}
+
+func TestCacheForget(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newTestCache()
+		first := read(t.Context(), c)
+		s.answer <- loaded{id: 1}
+		<-first
+		c.forget()
+		require.Zero(t, c.budget.used.Load())
+		again := read(t.Context(), c)
+		s.answer <- loaded{err: ErrRepositoryNotFound}
+		require.ErrorIs(t, (<-again).err, ErrRepositoryNotFound)
 	})
 }
 
@@ -237,9 +277,11 @@ func TestCacheErrorsReachWaiters(t *testing.T) {
 // fillCache reads many repositories through a cache of a size.
 func fillCache(t *testing.T, limit int64, count int) *cache {
 	t.Helper()
+	lease := &testLease{}
+	lease.incarnation.Store(1)
 	c := newCache(func(_ context.Context, path string) (route, error) {
 		return testRoute(path, RepositoryID(1<<62+len(path))), nil
-	}, time.Hour, &budget{limit: limit}, testCounters())
+	}, lease, OutageStrict, &budget{limit: limit}, testCounters())
 	for i := range count {
 		_, err := c.get(t.Context(), hashedPath(i))
 		require.NoError(t, err)

@@ -15,8 +15,8 @@ const (
 	// defaultRecordTimeout bounds how long voters are kept waiting for the database; it is well
 	// below the 30 s after which a vote is given up.
 	defaultRecordTimeout = 10 * time.Second
-	// defaultRouteAge is how long a change made by another proxy may go unnoticed.
-	defaultRouteAge = 500 * time.Millisecond
+	// defaultLeaseEnd is after what time a proxy that is not heard of has lost its lease for sure.
+	defaultLeaseEnd = 7 * time.Second
 	// defaultRouteBytes holds the routes of about a million repositories.
 	defaultRouteBytes = 256 << 20
 	// defaultDrain is how long a node may take to end a write after its outcome is recorded.
@@ -24,8 +24,20 @@ const (
 	defaultDrain = 35 * time.Second
 	// defaultSettle is how long a node that was lost may still be acting on what it was told.
 	defaultSettle = 2 * time.Second
-	// defaultCreationTTL is how long a creation outlives the proxy that runs it.
-	defaultCreationTTL = time.Minute
+	// defaultNodeDeadline is after what time a Gitaly node gives up a vote that nobody answers, and
+	// a margin.
+	defaultNodeDeadline = 5*time.Minute + 30*time.Second
+)
+
+// OutageReads is a policy for reads while the metadata cannot be reached.
+type OutageReads uint8
+
+const (
+	// OutageStrict refuses reads, since another proxy may have taken a write that this one does not
+	// know of.
+	OutageStrict OutageReads = iota
+	// OutageServe goes on with the routes known last: reads may miss acknowledged writes.
+	OutageServe
 )
 
 // Config tunes a [Coordinator]. The zero value of a field means its default.
@@ -37,19 +49,21 @@ type Config struct {
 	// RecordTimeout bounds the repetitions of a record that the store does not answer.
 	// Default 10 s.
 	RecordTimeout time.Duration
-	// RouteAge bounds how long a cached route is used without asking the store. Changes made
-	// through this process are seen at once, those of other processes after this time at the
-	// latest. Default 500 ms.
-	RouteAge time.Duration
+	// LeaseEnd is how long a proxy that does not answer may go on using routes that have changed:
+	// lease and margin. Default 7 s.
+	LeaseEnd time.Duration
+	// OutageReads says what happens to reads while the store does not answer and the lease is lost.
+	// Default [OutageStrict].
+	OutageReads OutageReads
 	// RouteBytes bounds the memory of cached routes. Default 256 MiB.
 	RouteBytes int64
 	// Drain delays the repair of a replica whose node has not ended a write yet. Default 35 s.
 	Drain time.Duration
 	// Settle delays the repair of a replica whose node was lost during a write. Default 2 s.
 	Settle time.Duration
-	// CreationTTL is the time after which a creation whose process died is undone. It is
-	// renewed three times as often. Default 1 min.
-	CreationTTL time.Duration
+	// NodeDeadline is the time after which no node acts any more on a call whose proxy is gone.
+	// Default 5.5 min.
+	NodeDeadline time.Duration
 }
 
 // WithDefaults fills in what is zero.
@@ -57,11 +71,11 @@ func (c Config) WithDefaults() Config {
 	fill(&c.TurnWait, defaultTurnWait)
 	fill(&c.QueueMax, defaultQueueMax)
 	fill(&c.RecordTimeout, defaultRecordTimeout)
-	fill(&c.RouteAge, defaultRouteAge)
+	fill(&c.LeaseEnd, defaultLeaseEnd)
 	fill(&c.RouteBytes, defaultRouteBytes)
 	fill(&c.Drain, defaultDrain)
 	fill(&c.Settle, defaultSettle)
-	fill(&c.CreationTTL, defaultCreationTTL)
+	fill(&c.NodeDeadline, defaultNodeDeadline)
 	return c
 }
 
@@ -74,14 +88,17 @@ func fill[T comparable](field *T, value T) {
 
 // Validate refuses negative values.
 func (c Config) Validate() error {
-	for name, value := range map[string]int64{
-		"turn wait": int64(c.TurnWait), "queue": int64(c.QueueMax),
-		"record timeout": int64(c.RecordTimeout), "route age": int64(c.RouteAge),
-		"route bytes": c.RouteBytes, "drain": int64(c.Drain), "settle": int64(c.Settle),
-		"creation ttl": int64(c.CreationTTL),
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"turn wait", int64(c.TurnWait)}, {"queue", int64(c.QueueMax)},
+		{"record timeout", int64(c.RecordTimeout)}, {"route bytes", c.RouteBytes},
+		{"drain", int64(c.Drain)}, {"settle", int64(c.Settle)},
+		{"node deadline", int64(c.NodeDeadline)}, {"lease end", int64(c.LeaseEnd)},
 	} {
-		if value < 0 {
-			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, name)
+		if bound.value < 0 {
+			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, bound.name)
 		}
 	}
 	return nil

@@ -9,18 +9,32 @@ import (
 	"go.uber.org/zap"
 )
 
-// settlePause is how often outcomes are tried again that the store did not take.
-const settlePause = time.Second
-
-// renewalsPerTTL is how often a creation is renewed in the time after which it would expire.
-const renewalsPerTTL = 3
+// settlePause is how often ends of turns are tried again that the store did not take.
+const settlePause = 250 * time.Millisecond
 
 // Dependencies are what a [Coordinator] works with. None may be nil.
 type Dependencies struct {
-	Cluster    Cluster
-	Store      Store
-	Health     Health
-	Registerer prometheus.Registerer
+	Cluster Cluster
+	Store   Store
+	// Health is what this process finds of the nodes, Agreed what the proxies find together.
+	Health, Agreed Health
+	Lease          Lease
+	Peers          Peers
+	Registerer     prometheus.Registerer
+}
+
+// Lease is the right of this process to commit, to record and to use what it has cached.
+type Lease interface {
+	// Incarnation returns the present incarnation, and whether its lease holds at this moment. It
+	// is asked for each cached read.
+	Incarnation() (Incarnation, bool)
+}
+
+// Peers are the other proxies of the cluster.
+type Peers interface {
+	// AwaitAcknowledged waits until each of them has applied the invalidation and all before, or
+	// lives no more.
+	AwaitAcknowledged(ctx context.Context, awaited Sequence) error
 }
 
 // Coordinator decides where reads and writes go and records what became of them. The package
@@ -28,14 +42,17 @@ type Dependencies struct {
 type Coordinator struct {
 	config    Config
 	store     Store
+	lease     Lease
 	groups    map[VirtualStorage]*group
 	lines     *lines
-	unsettled unsettled
-	creations creations
+	peers     Peers
+	leftovers *leftovers
+	recent    *recent
 	metrics   *metrics
 	log       *zap.Logger
 	repairs   chan struct{}
 	removals  chan struct{}
+	turnsLeft chan struct{}
 }
 
 // New returns a coordinator for the cluster. Errors match [ErrInvalidCluster] or
@@ -53,32 +70,36 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 	}
 	config = config.WithDefaults()
 	c := &Coordinator{
-		config: config, store: dependencies.Store, lines: newLines(config.QueueMax),
+		config: config, store: dependencies.Store, lease: dependencies.Lease,
+		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
+		recent: newRecent(), lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
+		turnsLeft: make(chan struct{}, 1),
 	}
 	shared := &budget{limit: config.RouteBytes}
 	for name, virtualStorage := range dependencies.Cluster.VirtualStorages {
-		c.groups[name] = c.newGroup(name, virtualStorage, dependencies.Health, shared)
+		c.groups[name] = c.newGroup(name, virtualStorage, views{
+			local: dependencies.Health, agreed: dependencies.Agreed,
+		}, shared)
 	}
 	return c, nil
 }
 
-// Run does what outlives single calls: it tries outcomes again that could not be recorded and
-// keeps creations alive. It returns nil when the context ends.
+// Run ends the turns in the store that could not be ended when their calls did. It returns nil when
+// the context ends, after a last try.
 func (c *Coordinator) Run(ctx context.Context) error {
 	settle := time.NewTicker(settlePause)
 	defer settle.Stop()
-	renew := time.NewTicker(c.config.CreationTTL / renewalsPerTTL)
-	defer renew.Stop()
 	for {
 		select {
 		case <-settle.C:
-			c.settle(ctx)
-		case <-renew.C:
-			c.renewCreations(ctx)
+			c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
 		case <-ctx.Done():
+			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+			defer cancel()
+			c.leftovers.endAll(last)
 			return nil
 		}
 	}
@@ -89,6 +110,9 @@ func (c *Coordinator) RepairDue() <-chan struct{} { return c.repairs }
 
 // RemovalDue receives a value after this process began to delete a repository.
 func (c *Coordinator) RemovalDue() <-chan struct{} { return c.removals }
+
+// TurnsLeft receives a value after a turn was left to recovery, by this process or another.
+func (c *Coordinator) TurnsLeft() <-chan struct{} { return c.turnsLeft }
 
 func (c *Coordinator) wakeRepair() { wake(c.repairs) }
 

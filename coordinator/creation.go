@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
-	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 // kindCreation labels the writes that make a repository.
@@ -75,18 +74,22 @@ func (c *Coordinator) create(
 	if err != nil {
 		return nil, err
 	}
+	incarnation, leased := c.lease.Incarnation()
+	if !leased {
+		return nil, ErrLeaseLost
+	}
 	id := RepositoryID(rand.Int64N(1<<63-1) + 1)
 	creation := Creation{
 		ID: id, Key: key, ReplicaPath: ReplicaPath(id, key.RelativePath),
 		Primary:      group.storage(chosen.primary),
 		Participants: group.storages(chosen.members),
 		Assigned:     group.storages(chosen.assigned),
-		TTL:          c.config.CreationTTL,
+		Incarnation:  incarnation,
 	}
 	if err := c.store.Create(ctx, creation); err != nil {
 		return nil, err
 	}
-	c.creations.add(id)
+	failpoint.Hit(failpoint.RowInserted)
 	return c.newCreation(group, creation, chosen, additional), nil
 }
 
@@ -103,10 +106,9 @@ func (c *Coordinator) placeRepository(
 	if err != nil {
 		return placement{}, "", err
 	}
-	if needsElection(beside, healthy) {
-		if beside, err = c.elect(ctx, group, beside.id); err != nil {
-			return placement{}, "", err
-		}
+	beside, err = c.lead(ctx, group, beside)
+	if err != nil {
+		return placement{}, "", err
 	}
 	chosen, err := group.placeBeside(beside, healthy)
 	return chosen, beside.replicaPath(), err
@@ -118,7 +120,7 @@ func (c *Coordinator) newCreation(
 	write := &Write{
 		coordinator: c, group: group, options: WriteOptions{Kind: kindCreation},
 		members: chosen.members, line: c.lines.use(creation.ID),
-		primary: creation.Primary, epoch: firstEpoch,
+		primary: creation.Primary, epoch: firstEpoch, incarnation: creation.Incarnation,
 	}
 	write.plan = Plan{
 		Repository: creation.ID, Key: creation.Key, ReplicaPath: creation.ReplicaPath,
@@ -138,20 +140,22 @@ const firstEpoch Epoch = 1
 // was surely not created.
 func (w *Write) conclude(ctx context.Context, result Result, failure error) (Outcome, error) {
 	c, id := w.coordinator, w.plan.Repository
-	defer c.creations.remove(id)
 	if result.PrimaryOK && failure == nil && !w.written() {
 		failure = errNothingWritten
 	}
 	if result.PrimaryOK && failure == nil {
+		failpoint.Hit(failpoint.CreationRecorded)
 		failure = c.repeat(ctx, func(ctx context.Context) error {
 			return c.store.Complete(ctx, id)
 		})
+		failpoint.Hit(failpoint.CreationCompleted)
 		switch {
 		case failure == nil:
 			w.group.routes.invalidate(w.plan.Key.RelativePath)
 			c.wakeRepair()
 			return OutcomeRecorded, nil
 		case !errors.Is(failure, ErrSuperseded):
+			c.leftovers.add(leftover{repository: id, undo: true, keep: c.config.NodeDeadline})
 			return OutcomeUnknown, fmt.Errorf("complete creation of %s: %w: %w",
 				w.plan.Key, ErrOutcomeUnknown, failure)
 		}
@@ -175,54 +179,21 @@ func (w *Write) written() bool {
 
 // undo lets workers remove what a creation left on disks.
 func (w *Write) undo(ctx context.Context, running bool) {
-	var grace time.Duration
+	var grace, keep time.Duration
 	if running {
-		grace = w.coordinator.config.Drain
+		grace, keep = w.coordinator.config.Drain, w.coordinator.config.NodeDeadline
 	}
-	_, err := w.coordinator.store.Delete(ctx, w.plan.Repository, grace)
+	_, err := w.coordinator.store.Delete(ctx, Deletion{
+		Repository: w.plan.Repository, Grace: grace, Keep: keep,
+	})
 	switch {
 	case err == nil:
 		wake(w.coordinator.removals)
-	case !errors.Is(err, ErrRepositoryNotFound):
-		// The row expires, and is removed then.
-		w.coordinator.log.Warn("failed creation is left to expire",
+	case !errors.Is(err, ErrRepositoryNotFound) && !errors.Is(err, ErrSuperseded):
+		w.coordinator.leftovers.add(leftover{
+			repository: w.plan.Repository, undo: true, keep: keep,
+		})
+		w.coordinator.log.Warn("creation is undone when the database answers",
 			zap.Inline(w.plan.Key), zap.Error(err))
-	}
-}
-
-// creations are the ones under way in this process.
-type creations struct {
-	mu  sync.Mutex // guards the field below
-	ids map[RepositoryID]struct{}
-}
-
-func (s *creations) add(id RepositoryID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ids == nil {
-		s.ids = map[RepositoryID]struct{}{}
-	}
-	s.ids[id] = struct{}{}
-}
-
-func (s *creations) remove(id RepositoryID) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.ids, id)
-}
-
-func (s *creations) list() []RepositoryID {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Sorted(maps.Keys(s.ids))
-}
-
-func (c *Coordinator) renewCreations(ctx context.Context) {
-	ids := c.creations.list()
-	if len(ids) == 0 {
-		return
-	}
-	if err := c.store.RenewCreations(ctx, ids, c.config.CreationTTL); err != nil {
-		c.log.Warn("creations are not renewed", zap.Int("creations", len(ids)), zap.Error(err))
 	}
 }

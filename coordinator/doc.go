@@ -20,9 +20,15 @@
 //	joining           outdated still, but sent writes already, as its repair is about to end
 //	primary           the replica that runs hooks and leads the vote; secondary: any other voter
 //	epoch             number of primaries
-//	turn              the right to commit next on a repository
+//	incarnation       one life of a proxy, from when it took its lease until that was lost
+//	lease             the right of an incarnation to commit, to record and to use cached routes
+//	turn              the right to commit next on a repository, held by one incarnation
+//	intent            the durable form of a held turn: a row that excludes all others
 //	base              the generation from which a write starts, read after the turn was taken
-//	record            the statement that writes an outcome
+//	record            the statement that writes an outcome and removes the intent
+//	recovery          deciding, by what is on the nodes, about a turn that was not recorded
+//	settling          a replica whose node may still act on a write that recovery has decided
+//	invalidation      a numbered note that routes to a repository have changed
 //	commit window     from the first commit on a node to the record
 //	outcome           what became of a write: none, recorded, partial, unknown
 //
@@ -31,32 +37,35 @@
 // [Coordinator.BeginWrite] routes by a cached snapshot: the primary, and every assigned replica
 // that is healthy and current, or joining. Fewer current ones than the minimum of copies is an
 // error that names the missing. The call is then sent to all of them, at once for every client.
-// Committing happens one write after the other: [Write.TakeTurn] waits in line, first come first
-// served, and then reads the metadata afresh. Whoever is not current any more lapses; another
-// primary or epoch ends the write, before anybody has committed. [Write.Committing] opens the
-// commit window, in which this process reads the repository from its primary. [Write.Record] closes
-// it with one statement: it compares epoch and generation with those that were read, raises the
-// repository and the replicas that confirmed and stood at the base, makes the repair of the others
-// due, replaces a primary that did not confirm, and gives the turn back. [Write.Finish] ends the
-// call.
+// Committing happens one write after the other: [Write.TakeTurn] waits in the line of this process,
+// first come first served, then makes the intent durable, which excludes the other processes, and
+// reads the metadata by a snapshot that is newer than the intent. Whoever is not current any more
+// lapses; another primary ends the write, before anybody has committed. [Write.Committing] opens
+// the commit window, in which this process reads the repository from its primary. [Write.Record]
+// closes it with one statement: it compares intent, epoch and generation, raises the repository and
+// the replicas that confirmed and stood at the base, makes the repair of the others due, replaces a
+// primary that did not confirm, and removes the intent. [Write.Finish] ends the call; it returns
+// when no process uses a route any more that the write has made wrong.
 //
 //	routed --TakeTurn--> turn held --Committing--> window open --Record--> routed --Finish--> over
 //	   |                     |                          |
-//	   |                     | ReleaseTurn              | store does not answer in time
-//	   +------Finish-----> over                     unsettled --store answers--> over
+//	   |                     | ReleaseTurn              | no record: answer lost, lease lost,
+//	   +------Finish-----> over                         | metadata moved on
+//	                                                    +--> marked --> recovery (any process)
 //
-// An unsettled write keeps its turn and its window, so nothing builds on a state that nobody knows,
-// until [Coordinator.Run] has had an answer of the store.
+// A turn that is left over stays in the store, so nobody builds on a state that nobody knows, until
+// recovery (package coordinator/recovery) has looked at the nodes. The same happens to the turns of
+// a process that is gone: its lease has ended.
 //
 // # A repository
 //
 //	creating --Finish, success--> ready --BeginRemoval--> deleting --last replica gone--> (no row)
-//	    +---- failure, or the process dies: expiry ----------^
+//	    +---- failure, or the incarnation ends --------------^
 //
 // The row of a creation holds the path from the start, so of two creators one is refused before any
 // disk is touched. Only ready repositories are visible. A deleting one frees its path at once; its
-// row stays until no disk has it, and the next repository of that name gets another id and so
-// another path on disk.
+// row stays until no disk has it and no node can bring it back, and the next repository of that
+// name gets another id and so another path on disk.
 //
 // # Invariants
 //
@@ -67,30 +76,33 @@
 //  3. Generation and epoch never go down; a primary changes only together with the epoch.
 //  4. A replica that is assigned and outdated is due for repair, by the statement that left it
 //     behind.
-//  5. At most one write of a process is between turn and record on a repository; no election and no
-//     last copy of a repair is in between.
-//  6. A route that was loaded before an invalidation is never used by a reader that comes after it,
-//     and the invalidation comes before the client is answered.
+//  5. At most one write of all processes is between turn and record on a repository; no election,
+//     no removal, no recovery and no last copy of a repair is in between.
+//  6. Nobody is told to commit before the intent is durable, nor without a lease.
+//  7. A route that was loaded before an invalidation is never used by a reader that comes after it.
+//     In this process the invalidation comes before the record is reported, in the others before
+//     the client is answered: each has acknowledged it, or its lease has run out. That holds for
+//     the invalidations of earlier writes as well.
 //
 // # What fails, what the client sees, what repairs it
 //
 //	secondary fails a write        success; outdated by the record, repaired
 //	primary fails after commits    its error; the write stands with another primary
 //	primary unhealthy              the next write or primary-only read elects a current replica
+//	primary unreachable from here  ErrPrimaryUnreachable after 3 s, if others can reach it
 //	too few copies                 ErrTooFewCopies before anything is sent
 //	turn does not come             ErrBusy, nothing changed
-//	metadata moved on before it    ErrPrimaryChanged, nothing changed
-//	store away before the turn     ErrMetadataUnavailable, nothing changed
-//	store away at the record       repeated; then ErrOutcomeUnknown, settled later by Run
-//	record refused                 ErrOutcomeUnknown; a comparison of the replicas is scheduled
+//	primary replaced before it     ErrPrimaryChanged, nothing changed
+//	lease lost before it           ErrLeaseLost, nothing changed
+//	store away before the turn     ErrMetadataUnavailable, nothing changed; Run removes the intent
+//	store away at the record       repeated; then ErrOutcomeUnknown, recovery decides
+//	record refused, lease lost     ErrOutcomeUnknown, recovery decides
+//	process dies in a write        a broken connection; recovery decides when its lease has ended
 //	creation fails or dies         its error; removed from all disks
 //	node away during removal       success; removed when it is back
-//	store away, reads              cached routes for a short while, then ErrMetadataUnavailable
-//
-// Changes made by other processes on the same metadata are seen after [Config].RouteAge at the
-// latest, and by every write when it takes its turn. Turns order the writes of one process; what
-// two processes commit at once is told apart by the compare-and-set of their records, which refuses
-// the later one.
+//	store away, reads              cached routes while the lease holds; then the error
+//	                               ErrMetadataUnavailable, or what was known last if so configured
+//	store loses its latest         recently written repositories are compared
 //
 // # Concurrency
 //

@@ -3,70 +3,100 @@ package coordinator
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
-// electionTries bounds how often an election that another process won is looked at again.
-const electionTries = 3
+const (
+	// leadWait bounds the wait for the proxies to agree that a primary is lost which this process
+	// cannot reach: they are told of it within two seconds.
+	leadWait = 3 * time.Second
+	leadPoll = 50 * time.Millisecond
+)
+
+// lead returns a route whose primary is current and can be reached. If the proxies agree that the
+// present one is lost another is elected; if only this process cannot reach it, it waits for a
+// moment, and then returns [ErrPrimaryUnreachable].
+func (c *Coordinator) lead(ctx context.Context, group *group, found route) (route, error) {
+	if serves(found, group.healthy()) && !needsElection(found, group.fit()) {
+		return found, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, leadWait+c.config.TurnWait)
+	defer cancel()
+	deadline := time.NewTimer(leadWait)
+	defer deadline.Stop()
+	poll := time.NewTicker(leadPoll)
+	defer poll.Stop()
+	for {
+		if needsElection(found, group.fit()) {
+			return c.elect(ctx, group, found.id)
+		}
+		if serves(found, group.healthy()) {
+			return found, nil
+		}
+		select {
+		case <-poll.C:
+		case <-deadline.C:
+			return route{}, fmt.Errorf("%w: %q", ErrPrimaryUnreachable,
+				group.storage(int(found.primary)))
+		case <-ctx.Done():
+			return route{}, fmt.Errorf("wait for a primary: %w", context.Cause(ctx))
+		}
+	}
+}
 
 // elect finds a primary that is healthy and current, and makes one if there is none. It holds the
 // turn meanwhile, because a new epoch would make the record of a write that is being committed
-// fail.
+// fail; a turn whose process is gone is left to recovery first.
 func (c *Coordinator) elect(ctx context.Context, group *group, id RepositoryID) (route, error) {
 	in := c.lines.use(id)
 	defer c.lines.drop(in)
 	waiting, cancel := context.WithTimeout(ctx, c.config.TurnWait)
 	defer cancel()
-	turn, err := c.lines.take(waiting, in)
+	turn, repository, err := c.take(waiting, in, Intent{Kind: KindHold})
 	if err != nil {
 		return route{}, fmt.Errorf("elect primary: %w", err)
 	}
-	defer c.lines.release(in, turn)
-
-	for range electionTries {
-		elected, done, err := c.electOnce(ctx, group, id)
-		if done || err != nil {
-			return elected, err
-		}
+	// The statement that elects ends the turn; when there is nothing to elect, this does.
+	defer c.close(ctx, turn)
+	elected, err := c.electUnder(ctx, group, turn, repository)
+	if err != nil {
+		return route{}, fmt.Errorf("elect primary: %w", err)
 	}
-	return route{}, fmt.Errorf("elect primary: %w", ErrPrimaryChanged)
+	return elected, nil
 }
 
-// electOnce returns true if the route that it returns has a fit primary.
-func (c *Coordinator) electOnce(
-	ctx context.Context, group *group, id RepositoryID,
-) (route, bool, error) {
-	repository, err := c.loadReady(ctx, id)
-	if err != nil {
-		return route{}, false, fmt.Errorf("elect primary: %w", err)
-	}
+// electUnder elects while nobody else can.
+func (c *Coordinator) electUnder(
+	ctx context.Context, group *group, turn *held, repository Repository,
+) (route, error) {
 	// Whatever the cache holds led here, so it is wrong or about to be.
 	defer group.routes.invalidate(repository.Key.RelativePath)
 
 	before := group.newRoute(repository)
-	healthy := group.healthy()
-	if !needsElection(before, healthy) {
-		return before, true, nil
+	if !needsElection(before, group.fit()) {
+		return before, nil
 	}
-	place, err := candidate(before, healthy)
+	// A primary that this process cannot reach would do it no good.
+	place, err := candidate(before, group.fit()&group.healthy())
 	if err != nil {
-		return route{}, false, fmt.Errorf("elect primary: %w", err)
+		return route{}, err
 	}
-
 	after, err := c.store.Elect(ctx, Election{
-		Repository: id, Epoch: repository.Epoch, Candidate: group.storage(place),
+		Repository: repository.ID, Write: turn.intent.Write, Epoch: repository.Epoch,
+		Candidate: group.storage(place),
 	})
+	failpoint.Hit(failpoint.Elected)
 	if err != nil {
-		return route{}, false, fmt.Errorf("elect primary: %w", err)
+		return route{}, err
 	}
-	elected := after.Epoch == repository.Epoch+1 && after.Primary == group.storage(place)
-	if elected {
-		c.metrics.elections.WithLabelValues(string(group.name)).Inc()
-		c.log.Info("primary elected", zap.Inline(after),
-			zap.String("previous_primary", string(repository.Primary)))
-	}
-	return group.newRoute(after), elected, nil
+	c.metrics.elections.WithLabelValues(string(group.name)).Inc()
+	c.log.Info("primary elected", zap.Inline(after),
+		zap.String("previous_primary", string(repository.Primary)))
+	return group.newRoute(after), nil
 }
 
 // loadReady reads a repository from the store and refuses it unless it is ready.

@@ -25,12 +25,20 @@ var (
 	// ErrNoPrimary says that the repository has no healthy and current primary and that no
 	// other replica could take its place.
 	ErrNoPrimary = errors.New("no primary")
+	// ErrPrimaryUnreachable says that this process cannot reach a primary that others can reach.
+	ErrPrimaryUnreachable = errors.New("primary cannot be reached from here")
 	// ErrTooFewCopies says that fewer replicas than the minimum could take part in a write;
 	// the error that wraps it, [TooFewCopiesError], names those that are missing and why.
 	ErrTooFewCopies = errors.New("too few copies")
 	// ErrBusy says that the turn to commit on the repository did not come in time. Nothing
 	// was changed by the call that returns it; trying again later is right.
 	ErrBusy = errors.New("repository busy")
+	// ErrTurnTaken says that another write holds the turn of the repository, in this or another
+	// process, or that nobody has decided yet about one whose process is gone.
+	ErrTurnTaken = errors.New("turn is taken")
+	// ErrLeaseLost says that this process has not renewed its lease in time: others may act in its
+	// place, so it must not commit, record or use what it has cached.
+	ErrLeaseLost = errors.New("lease of this process is lost")
 	// ErrPrimaryChanged says that the primary or its epoch is another than the one to which
 	// the write was sent. The write was not committed; trying again is right.
 	ErrPrimaryChanged = errors.New("primary of the repository changed")

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 // Outcome says in one word what became of a write.
@@ -61,7 +62,7 @@ type Result struct {
 // with success must not be acknowledged; it matches [ErrOutcomeUnknown], [ErrBusy] when nothing was
 // changed because the turn did not come, or [ErrCreationUndone].
 func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
-	defer w.leave()
+	defer w.leave(ctx)
 	config := w.coordinator.config
 	ctx, cancel := context.WithTimeout(
 		context.WithoutCancel(ctx), config.TurnWait+config.RecordTimeout,
@@ -76,10 +77,14 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if w.plan.Creation {
 		outcome, err = w.conclude(ctx, result, err)
 	}
+	if result.Votes.Unfinished {
+		w.giveUp(ctx)
+	}
 	if decision.verify && (decision.raise == 0 || err != nil) {
 		w.verify(ctx)
 	}
 	w.hasten(ctx, result)
+	w.publish(ctx)
 	w.coordinator.metrics.writes.WithLabelValues(
 		string(w.group.name), string(w.options.Kind), outcome.String(),
 	).Inc()
@@ -175,6 +180,7 @@ func (f facts) unvoted(verify bool) decision {
 
 // recordUnvoted records a write of which the calls' success is the only evidence.
 func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, error) {
+	failpoint.Hit(failpoint.Ended)
 	if err := w.holdTurn(ctx); err != nil {
 		return OutcomeUnknown, fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
@@ -221,18 +227,28 @@ func (w *Write) holdTurn(ctx context.Context) error {
 }
 
 func (w *Write) verify(ctx context.Context) {
-	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository)
+	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository, 0)
 	if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
 		w.coordinator.log.Warn("comparison of replicas is not scheduled",
 			zap.Inline(w.plan.Key), zap.Error(err))
 	}
 }
 
-// hasten lets the repair of replicas that were left behind begin as soon as their nodes are known
-// to do nothing any more.
-func (w *Write) hasten(ctx context.Context, result Result) {
+// publish waits until no other process uses a route that this write has made wrong.
+func (w *Write) publish(ctx context.Context) {
 	w.mu.Lock()
-	waiting := w.lagging.minus(w.group.voters(result.Running))
+	await := w.await
+	w.mu.Unlock()
+	w.coordinator.awaitAcknowledged(ctx, await)
+}
+
+// hasten lets the repair of replicas that were left behind, or the recovery of the write, begin as
+// soon as nodes are known to do nothing any more.
+func (w *Write) hasten(ctx context.Context, result Result) {
+	running := w.group.voters(result.Running)
+	w.ended(ctx, running|w.group.voters(result.Lost))
+	w.mu.Lock()
+	waiting := w.lagging.minus(running)
 	w.mu.Unlock()
 	w.repairSoon(ctx, waiting, w.group.voters(result.Lost))
 }
@@ -240,10 +256,22 @@ func (w *Write) hasten(ctx context.Context, result Result) {
 // Drained says that the calls have ended that were still running at [Write.Finish]; lost are those
 // of whose call the end was not seen.
 func (w *Write) Drained(ctx context.Context, lost []transaction.Voter) {
+	w.ended(ctx, w.group.voters(lost))
 	w.mu.Lock()
 	waiting := w.lagging
 	w.mu.Unlock()
 	w.repairSoon(ctx, waiting, w.group.voters(lost))
+}
+
+// ended tells recovery who surely does nothing any more for a write that it has to decide:
+// everybody but those that are given.
+func (w *Write) ended(ctx context.Context, doubtful set) {
+	w.mu.Lock()
+	failed := w.failed
+	w.mu.Unlock()
+	if failed != nil {
+		w.coordinator.mark(ctx, failed.intent, w.group.storages(w.members.minus(doubtful)))
+	}
 }
 
 func (w *Write) repairSoon(ctx context.Context, waiting, lost set) {

@@ -19,11 +19,17 @@ type Health interface {
 	Healthy(virtualStorage VirtualStorage, storage Storage) bool
 }
 
+// views are the opinions about nodes that decisions depend on.
+type views struct {
+	// local is what this process finds, agreed what the proxies find together.
+	local, agreed Health
+}
+
 // group is one virtual storage at run time.
 type group struct {
 	name   VirtualStorage
 	config VirtualStorageConfig
-	health Health
+	views
 	places map[Storage]int
 	// loads counts the reads in flight per storage.
 	loads   []atomic.Int64
@@ -32,10 +38,10 @@ type group struct {
 }
 
 func (c *Coordinator) newGroup(
-	name VirtualStorage, config VirtualStorageConfig, health Health, shared *budget,
+	name VirtualStorage, config VirtualStorageConfig, views views, shared *budget,
 ) *group {
 	g := &group{
-		name: name, config: config, health: health,
+		name: name, config: config, views: views,
 		places: make(map[Storage]int, len(config.Storages)),
 		loads:  make([]atomic.Int64, len(config.Storages)),
 	}
@@ -49,7 +55,8 @@ func (c *Coordinator) newGroup(
 		}
 		return g.newRoute(repository), nil
 	}
-	g.routes = newCache(load, c.config.RouteAge, shared, c.metrics.cacheCounters(name))
+	g.routes = newCache(
+		load, c.lease, c.config.OutageReads, shared, c.metrics.cacheCounters(name))
 	g.metrics = c.metrics.group(name, config.Storages)
 	return g
 }
@@ -115,10 +122,17 @@ func (g *group) additional(ctx context.Context, key Key) (route, error) {
 	return found, err
 }
 
-func (g *group) healthy() set {
+// healthy are the storages that this process can reach.
+func (g *group) healthy() set { return g.found(g.local) }
+
+// fit are the storages that can lead: the proxies agree on them. A primary that only this process
+// cannot reach stays what it is.
+func (g *group) fit() set { return g.found(g.agreed) }
+
+func (g *group) found(by Health) set {
 	var members set
 	for place, storage := range g.config.Storages {
-		if g.health.Healthy(g.name, storage) {
+		if by.Healthy(g.name, storage) {
 			members = members.with(place)
 		}
 	}

@@ -10,9 +10,17 @@ import (
 // take less; a longer one is let through and takes part with the repaired replica.
 const holdIdleMax = time.Second
 
-// AwaitJoined waits until every write that this process has under way on the repository is sent to
-// the joining replica as well. It must be called after [Repairer.JoinRepair]. Then no write of this
-// process leaves the replica behind once it is current.
+// Kinds of turns under which nothing is committed.
+const (
+	// KindHold keeps writes away from a repository, for an election, a removal or a repair.
+	KindHold WriteKind = "hold"
+	// KindVerification is for a comparison of replicas.
+	KindVerification WriteKind = "verification"
+)
+
+// AwaitJoined waits until every write that is under way on the repository is sent to the joining
+// replica as well: those of this process, and those that others begin from now on. It must be
+// called after [Repairer.JoinRepair].
 func (c *Coordinator) AwaitJoined(ctx context.Context, claim RepairClaim) error {
 	group, err := c.group(claim.Key.VirtualStorage)
 	if err != nil {
@@ -21,11 +29,29 @@ func (c *Coordinator) AwaitJoined(ctx context.Context, claim RepairClaim) error 
 	in := c.lines.use(claim.Repository)
 	defer c.lines.drop(in)
 	group.routes.invalidate(claim.Key.RelativePath)
-	return c.lines.awaitWithout(ctx, in, group.members([]Storage{claim.Storage}))
+	err = c.lines.awaitWithout(ctx, in, group.members([]Storage{claim.Storage}))
+	if err != nil {
+		return err
+	}
+	repository, err := c.loadReady(ctx, claim.Repository)
+	if err != nil {
+		return err
+	}
+	return c.peers.AwaitAcknowledged(ctx, repository.Invalidated)
 }
 
-// Hold is the turn of a repository, held for the last copy of a repair: no write of this process is
-// between its commit and its record, so that a current replica is at rest.
+// HoldRequest asks for the turn of a repository without a write.
+type HoldRequest struct {
+	Key        Key
+	Repository RepositoryID
+	Kind       WriteKind
+	// Quiet holds new writes of this process back for a moment before they are sent anywhere, so
+	// that few of those that begin now are surprised by what the holder does.
+	Quiet bool
+}
+
+// Hold is the turn of a repository, held while no write of any process is between its commit and
+// its record, so that a current replica is at rest.
 type Hold struct {
 	// Repository is as it is while the turn is held.
 	Repository Repository
@@ -33,52 +59,51 @@ type Hold struct {
 	coordinator *Coordinator
 	group       *group
 	line        *line
-	turn        *ticket
+	turn        *held
 	// stopped says that new writes are held back.
 	stopped bool
 }
 
-// Hold takes the turn for the end of a repair. New writes are held back for a moment before they
-// are sent anywhere, so that few of those that the copy does not contain yet reach the repaired
-// replica. It returns [ErrBusy] when the turn does not come before the context's deadline. The
-// caller releases the hold.
-func (c *Coordinator) Hold(ctx context.Context, claim RepairClaim) (*Hold, error) {
-	group, err := c.group(claim.Key.VirtualStorage)
+// Hold takes the turn. It returns [ErrBusy] when the turn does not come before the context's
+// deadline. The caller releases the hold.
+func (c *Coordinator) Hold(ctx context.Context, request HoldRequest) (*Hold, error) {
+	group, err := c.group(request.Key.VirtualStorage)
 	if err != nil {
 		return nil, err
 	}
-	hold := &Hold{coordinator: c, group: group, line: c.lines.use(claim.Repository)}
-	if err := hold.take(ctx, claim.Repository); err != nil {
+	hold := &Hold{coordinator: c, group: group, line: c.lines.use(request.Repository)}
+	if err := hold.take(ctx, request); err != nil {
 		hold.Release()
-		return nil, fmt.Errorf("hold %s: %w", claim.Key, err)
+		return nil, fmt.Errorf("hold %s: %w", request.Key, err)
 	}
 	return hold, nil
 }
 
-func (h *Hold) take(ctx context.Context, id RepositoryID) error {
+func (h *Hold) take(ctx context.Context, request HoldRequest) (err error) {
 	lines := h.coordinator.lines
-	h.stopped = lines.stop(h.line)
-	quiet, cancel := context.WithTimeout(ctx, holdIdleMax)
-	defer cancel()
-	lines.idle(quiet, h.line)
-
-	var err error
-	if h.turn, err = lines.take(ctx, h.line); err != nil {
-		return err
+	if request.Quiet {
+		h.stopped = lines.stop(h.line)
+		quiet, cancel := context.WithTimeout(ctx, holdIdleMax)
+		defer cancel()
+		lines.idle(quiet, h.line)
 	}
-	h.Repository, err = h.coordinator.loadReady(ctx, id)
+	h.turn, h.Repository, err = h.coordinator.take(ctx, h.line, Intent{Kind: request.Kind})
 	return err
 }
 
-// Release lets writes go on. They are routed anew, so that they see what the repair has changed.
-// It must be called once.
+// Write identifies the turn in the store.
+func (h *Hold) Write() WriteID { return h.turn.intent.Write }
+
+// Incarnation is the one under which the turn is held.
+func (h *Hold) Incarnation() Incarnation { return h.turn.intent.Incarnation }
+
+// Release lets writes go on. They are routed anew, so that they see what the holder has changed. If
+// a statement has ended the turn already, that is fine. It must be called once.
 func (h *Hold) Release() {
 	lines := h.coordinator.lines
-	if h.Repository.ID != 0 {
-		h.group.routes.invalidate(h.Repository.Key.RelativePath)
-	}
 	if h.turn != nil {
-		lines.release(h.line, h.turn)
+		h.group.routes.invalidate(h.Repository.Key.RelativePath)
+		h.coordinator.close(context.Background(), h.turn)
 	}
 	if h.stopped {
 		lines.start(h.line)

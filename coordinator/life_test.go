@@ -21,6 +21,15 @@ func (r *rig) create(
 	return write
 }
 
+func (r *rig) removals(t *testing.T) []coordinator.Repository {
+	t.Helper()
+	removals, err := r.store.ClaimRemovals(t.Context(), coordinator.RemovalRequest{
+		Limit: 10, TTL: time.Hour, Keep: time.Minute,
+	})
+	require.NoError(t, err)
+	return removals
+}
+
 func TestCreation(t *testing.T) {
 	t.Parallel()
 	r := setup(t, coordinator.Config{})
@@ -76,8 +85,7 @@ func TestCreationFails(t *testing.T) {
 				result.Votes = transaction.Summary{Prepared: true, Recorded: 1}
 			}
 			finish(t, write, result, coordinator.OutcomeNone)
-			removals, err := r.store.ClaimRemovals(t.Context(), 10, time.Hour)
-			require.NoError(t, err)
+			removals := r.removals(t)
 			require.Len(t, removals, tc.want)
 
 			again := r.create(t, coordinator.CreationOptions{})
@@ -177,39 +185,37 @@ func TestUpsert(t *testing.T) {
 	finish(t, again, success(), coordinator.OutcomeRecorded)
 }
 
-// TestCreationIsKept has a creation that takes longer than one whose process died would be kept.
-func TestCreationIsKept(t *testing.T) {
+// TestCreationOutlived has a process die that creates a repository, beside one that lives on.
+func TestCreationOutlived(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := setup(t, coordinator.Config{})
-		dead := setupOn(t, r.store, coordinator.Config{})
-		stop := r.run(t)
-		defer stop()
-		write := r.create(t, coordinator.CreationOptions{})
-		orphan, err := dead.BeginCreation(t.Context(),
-			coordinator.Key{VirtualStorage: virtual, RelativePath: "dead.git"},
-			coordinator.CreationOptions{})
-		require.NoError(t, err)
+	r := setup(t, coordinator.Config{})
+	dead := setupOn(t, r.store, coordinator.Config{})
+	write := r.create(t, coordinator.CreationOptions{})
+	orphan, err := dead.BeginCreation(t.Context(),
+		coordinator.Key{VirtualStorage: virtual, RelativePath: "dead.git"},
+		coordinator.CreationOptions{})
+	require.NoError(t, err)
+	require.Empty(t, r.removals(t))
 
-		<-time.After(time.Hour)
-		removals, err := r.store.ClaimRemovals(t.Context(), 10, time.Hour)
-		require.NoError(t, err)
-		require.Len(t, removals, 1)
-		require.Equal(t, orphan.Plan().Repository, removals[0].ID)
-		finish(t, write, coordinator.Result{
-			PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
-		}, coordinator.OutcomeRecorded)
+	dead.die(t)
+	removals := r.removals(t)
+	require.Len(t, removals, 1)
+	require.Equal(t, orphan.Plan().Repository, removals[0].ID)
+	finish(t, write, coordinator.Result{
+		PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
+	}, coordinator.OutcomeRecorded)
 
-		outcome, err := orphan.Finish(t.Context(), coordinator.Result{PrimaryOK: true})
-		require.ErrorIs(t, err, coordinator.ErrCreationUndone, "it is being removed already")
-		require.NotErrorIs(t, err, coordinator.ErrOutcomeUnknown)
-		require.Equal(t, coordinator.OutcomeNone, outcome)
-	})
+	outcome, err := orphan.Finish(t.Context(), coordinator.Result{PrimaryOK: true})
+	require.ErrorIs(t, err, coordinator.ErrCreationUndone, "it is being removed already")
+	require.NotErrorIs(t, err, coordinator.ErrOutcomeUnknown)
+	require.Equal(t, coordinator.OutcomeNone, outcome)
+	_, err = dead.BeginCreation(t.Context(), key(), coordinator.CreationOptions{})
+	require.ErrorIs(t, err, coordinator.ErrLeaseLost)
 }
 
 func TestRemoval(t *testing.T) {
 	t.Parallel()
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	id := r.repository(t, path)
 	require.Len(t, r.readers(t), 3)
 	removal, err := r.BeginRemoval(t.Context(), key())

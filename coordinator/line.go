@@ -27,6 +27,13 @@ type line struct {
 	users   int
 	holder  *ticket
 	waiting []*ticket
+	// wanted says that another process waits for the turn.
+	wanted bool
+	// freed is closed, and forgotten, when another process may have given the turn back; it is
+	// there only if somebody waits.
+	freed chan struct{}
+	// yieldUntil is until when the turn is left to other processes.
+	yieldUntil time.Time
 	// windows counts writes whose PREPARED round is won and whose outcome is not recorded.
 	windows int
 	// sent tells for each write under way to which storages it was sent.
@@ -110,7 +117,7 @@ func (l *lines) release(in *line, mine *ticket) {
 		in.waiting = slices.DeleteFunc(in.waiting, func(t *ticket) bool { return t == mine })
 		return
 	}
-	in.holder = nil
+	in.holder, in.wanted = nil, false
 	if len(in.waiting) > 0 {
 		in.holder = in.waiting[0]
 		in.waiting = slices.Delete(in.waiting, 0, 1)
@@ -118,10 +125,53 @@ func (l *lines) release(in *line, mine *ticket) {
 	}
 }
 
+// yield leaves the next turn to other processes for a while.
+func (l *lines) yield(in *line, pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.yieldUntil = time.Now().Add(pause)
+}
+
+// yielding says how much of that is left.
+func (l *lines) yielding(in *line) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Until(in.yieldUntil)
+}
+
 func (l *lines) contended(in *line) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(in.waiting) > 0
+	return in.wanted || len(in.waiting) > 0
+}
+
+// want notes that another process waits for a turn that is held here.
+func (l *lines) want(id RepositoryID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in := l.byID[id]; in != nil && in.holder != nil {
+		in.wanted = true
+	}
+}
+
+// awaitFree returns a channel that is closed by the next call of free.
+func (l *lines) awaitFree(in *line) <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in.freed == nil {
+		in.freed = make(chan struct{})
+	}
+	return in.freed
+}
+
+// free wakes the one who waits for another process to give the turn back.
+func (l *lines) free(id RepositoryID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if in := l.byID[id]; in != nil && in.freed != nil {
+		close(in.freed)
+		in.freed = nil
+	}
 }
 
 // openWindow and closeWindow enclose the time in which nodes commit at different moments.

@@ -14,7 +14,7 @@ type metrics struct {
 	writes    *prometheus.CounterVec
 	elections *prometheus.CounterVec
 	retries   prometheus.Counter
-	unsettled prometheus.Gauge
+	leftOpen  prometheus.Gauge
 }
 
 // groupMetrics are resolved once, since looking up labels costs more than a read.
@@ -23,7 +23,7 @@ type groupMetrics struct {
 }
 
 type cacheCounters struct {
-	hit, miss, populate, evict prometheus.Counter
+	hit, miss, populate, evict, stale prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
@@ -53,13 +53,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "gitaly_praefect_record_retries_total",
 			Help: "Repetitions of records that the database did not answer",
 		}),
-		unsettled: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "gitaly_praefect_unsettled_writes",
-			Help: "Writes whose outcome is not recorded yet because the database does not answer",
+		leftOpen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "gitaly_praefect_turns_left_open",
+			Help: "Turns that have ended here and not yet in the database, which does not answer",
 		}),
 	}
 	for _, collector := range []prometheus.Collector{
-		m.reads, m.cache, m.turnWait, m.writes, m.elections, m.retries, m.unsettled,
+		m.reads, m.cache, m.turnWait, m.writes, m.elections, m.retries, m.leftOpen,
 	} {
 		if err := registerer.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -83,6 +83,6 @@ func (m *metrics) cacheCounters(name VirtualStorage) cacheCounters {
 	}
 	return cacheCounters{
 		hit: counter("hit"), miss: counter("miss"),
-		populate: counter("populate"), evict: counter("evict"),
+		populate: counter("populate"), evict: counter("evict"), stale: counter("stale"),
 	}
 }

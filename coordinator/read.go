@@ -42,15 +42,14 @@ func (c *Coordinator) Read(ctx context.Context, key Key, options ReadOptions) (R
 	if err != nil {
 		return ReadRoute{}, fmt.Errorf("route read of %s: %w", key, err)
 	}
-	healthy := group.healthy()
-	if options.PrimaryOnly && !serves(route, healthy) {
-		if route, err = c.elect(ctx, group, route.id); err != nil {
+	if options.PrimaryOnly {
+		if route, err = c.lead(ctx, group, route); err != nil {
 			return ReadRoute{}, fmt.Errorf("route read of %s: %w", key, err)
 		}
 	}
 
 	candidates, err := readable(readQuery{
-		route: route, healthy: healthy, excluded: group.members(options.Exclude),
+		route: route, healthy: group.healthy(), excluded: group.members(options.Exclude),
 		primaryOnly: options.PrimaryOnly, committing: c.lines.committing(route.id),
 	})
 	if err != nil {

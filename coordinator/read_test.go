@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -78,7 +77,7 @@ func TestReadPrimary(t *testing.T) {
 // the primary while it commits, and never to the outdated replica afterwards.
 func TestReadDuringCommit(t *testing.T) {
 	t.Parallel()
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	r.repository(t, path)
 	require.Len(t, r.readers(t), 3)
 	write := r.write(t, coordinator.WriteOptions{})
@@ -111,7 +110,6 @@ func TestReadSeesOthers(t *testing.T) {
 		write := other.write(t, coordinator.WriteOptions{})
 		commit(t, write, "b", "c")
 		finish(t, write, success(), coordinator.OutcomeRecorded)
-		<-time.After(500 * time.Millisecond)
 		require.Equal(t, storages{"b": true, "c": true}, r.readers(t))
 	})
 }

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -20,11 +20,11 @@ const (
 	recordPauseMax = 500 * time.Millisecond
 )
 
-// Record writes the outcome of one write: one statement, a compare-and-set on epoch and base. With
-// it the turn is given back and, if any replica was left behind or replaced as primary, the cached
-// route is gone before Record returns. If the store does not answer within the configured time,
-// or the metadata have moved on, it returns [ErrOutcomeUnknown] and the turn is kept until the
-// outcome is settled.
+// Record writes the outcome of one write: one statement, a compare-and-set on intent, epoch and
+// base. With it the turn is given back and, if any replica was left behind or replaced as primary,
+// the cached route is gone before Record returns. If the store does not answer within the
+// configured time, the metadata have moved on, or the lease is lost, it returns [ErrOutcomeUnknown]
+// and the turn is left to recovery.
 func (w *Write) Record(ctx context.Context, record transaction.Record) error {
 	raise := w.group.voters(record.Raise)
 	return w.record(ctx, verdictOn{
@@ -42,13 +42,18 @@ type verdictOn struct {
 }
 
 func (w *Write) record(ctx context.Context, verdict verdictOn) error {
+	if failpoint.Sabotaged(failpoint.TurnSkipped) && !w.plan.Creation {
+		if _, err := w.takeTurn(ctx); err != nil {
+			return err
+		}
+	}
 	outcome, err := w.outcome(verdict)
 	if err != nil {
 		return fmt.Errorf("record write of %s: %w", w.plan.Key, err)
 	}
-	recorded, err := w.coordinator.record(ctx, outcome)
+	recorded, err := w.commit(ctx, outcome)
 	if err != nil {
-		w.unrecorded(outcome, err)
+		w.unrecorded(ctx, outcome, err)
 		return fmt.Errorf("record write of %s: %w: %w",
 			w.plan.Key, ErrOutcomeUnknown, err)
 	}
@@ -60,14 +65,18 @@ func (w *Write) record(ctx context.Context, verdict verdictOn) error {
 func (w *Write) outcome(verdict verdictOn) (WriteOutcome, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.over || w.unsettled != nil || (w.turn == nil && !w.plan.Creation) {
+	if w.over || (w.turn == nil && !w.plan.Creation) {
 		return WriteOutcome{}, ErrNoTurn
 	}
 	outcome := WriteOutcome{
-		Repository: w.plan.Repository, Write: newWriteID(),
-		Epoch: w.epoch, Base: w.base,
+		Repository: w.plan.Repository, Epoch: w.epoch, Base: w.base,
 		Raise: w.group.storages(verdict.raise), Verify: verdict.verify,
 		Delays: map[Storage]time.Duration{},
+	}
+	if w.turn == nil {
+		outcome.Write = newWriteID()
+	} else {
+		outcome.Write = w.turn.intent.Write
 	}
 	if verdict.primary != w.primary {
 		outcome.Primary = verdict.primary
@@ -76,6 +85,18 @@ func (w *Write) outcome(verdict verdictOn) (WriteOutcome, error) {
 		outcome.Delays[storage] = w.coordinator.config.Drain
 	}
 	return outcome, nil
+}
+
+// commit records if this process may still do so.
+func (w *Write) commit(ctx context.Context, outcome WriteOutcome) (Recorded, error) {
+	if !w.Leased() {
+		return Recorded{}, ErrLeaseLost
+	}
+	if failpoint.Sabotaged(failpoint.RecordSkipped) && !w.plan.Creation {
+		_, err := w.coordinator.store.CloseTurn(ctx, outcome.Repository, outcome.Write)
+		return Recorded{Generation: outcome.Base, Epoch: outcome.Epoch}, err
+	}
+	return w.coordinator.record(ctx, outcome)
 }
 
 // record repeats the statement while the store does not answer. It goes on without its caller,
@@ -127,28 +148,41 @@ func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
 		w.coordinator.wakeRepair()
 	}
 
+	w.coordinator.recent.add(w.plan.Repository, w.group)
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.base, w.epoch, w.primary = recorded.Generation, recorded.Epoch, verdict.primary
 	w.last = recordedWrite{number: verdict.number, recorded: recorded}
 	w.lagging |= w.members.minus(verdict.raise)
+	w.await = max(w.await, recorded.Await)
 	w.closeWindow()
-	w.releaseTurn()
+	turn := w.turn
+	w.turn = nil
+	w.mu.Unlock()
+	if turn != nil {
+		w.coordinator.pass(turn, recorded.Wanted)
+	}
 }
 
-// unrecorded keeps the turn and the commit window for an outcome that may still be recorded. One
-// that was refused never will be: the replicas have to be compared.
-func (w *Write) unrecorded(outcome WriteOutcome, err error) {
+// unrecorded leaves the write to recovery, which finds out on the nodes what has become of it.
+// Until then nobody writes to the repository.
+func (w *Write) unrecorded(ctx context.Context, outcome WriteOutcome, err error) {
 	w.group.routes.invalidate(w.plan.Key.RelativePath)
 	w.coordinator.log.Error("outcome of a write is not recorded", zap.Inline(w.plan.Key),
 		zap.Int64("repository_id", int64(outcome.Repository)),
+		zap.Int64("write_id", int64(outcome.Write)),
 		zap.Int64("base", int64(outcome.Base)), zap.Error(err))
-
-	w.mu.Lock()
-	w.unsettled = &outcome
-	w.mu.Unlock()
-	w.coordinator.unsettled.add(w)
+	w.giveUp(ctx)
 }
 
-// newWriteID is never zero, since zero means that a repository was never written to.
-func newWriteID() WriteID { return WriteID(rand.Int64N(1<<63-1) + 1) }
+// giveUp leaves the turn to recovery, if it is held.
+func (w *Write) giveUp(ctx context.Context) {
+	turn := w.putDown()
+	if turn == nil {
+		return
+	}
+	w.coordinator.leave(ctx, turn, nil)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.failed = turn
+	w.closeWindow()
+}

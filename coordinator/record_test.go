@@ -60,8 +60,8 @@ func TestRecordRepeats(t *testing.T) {
 	}
 }
 
-// TestRecordUnknown has a database that is away for long: the turn and the commit window stay until
-// it has answered.
+// TestRecordUnknown has a database that is away for long: nobody builds on the write until recovery
+// has looked at the replicas, which it is told of as soon as the database answers.
 func TestRecordUnknown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -70,68 +70,134 @@ func TestRecordUnknown(t *testing.T) {
 		stop := r.run(t)
 		defer stop()
 		write := r.held(t)
-		r.store.set(func(s *store) { s.down = true })
+		r.store.set(func(s *store) { s.down, s.away = true, true })
 		begin := time.Now()
 		err := write.Record(t.Context(), kept(1, "a", "b"))
 		require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, coordinator.ErrMetadataUnavailable)
 		require.LessOrEqual(t, time.Since(begin), 10*time.Second)
+		require.Empty(t, r.adopt(t), "it is not known to be left")
 
 		write.ReleaseTurn(t.Context())
 		outcome, err := write.Finish(t.Context(), coordinator.Result{
 			Votes: transaction.Summary{Prepared: true, Failed: true},
+			OK:    []transaction.Voter{"a", "b"}, Running: []transaction.Voter{"b"},
+			Lost: []transaction.Voter{"c"},
 		})
 		require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
 		require.Equal(t, coordinator.OutcomeUnknown, outcome)
-		require.Equal(t, storages{"a": true}, r.readers(t), "the primary is read meanwhile")
-
 		next := r.write(t, coordinator.WriteOptions{})
+		_, err = next.TakeTurn(t.Context())
+		require.ErrorIs(t, err, coordinator.ErrMetadataUnavailable)
+
+		r.store.set(func(s *store) { s.down, s.away = false, false })
 		bounded, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		_, err = next.TakeTurn(bounded)
 		require.ErrorIs(t, err, coordinator.ErrBusy, "nothing builds on it")
-
-		r.store.set(func(s *store) { s.down = false })
-		_, err = next.TakeTurn(t.Context())
-		require.NoError(t, err)
-		require.Equal(t, []coordinator.Storage{"a", "b"}, r.current(t))
-		require.Equal(t, storages{"a": true, "b": true}, r.readers(t))
+		adopted := r.adopt(t)
+		require.Len(t, adopted, 1)
+		require.Equal(t, []coordinator.Storage{"a"}, adopted[0].Ended)
+		require.Equal(t, []coordinator.Storage{"a", "b", "c"}, adopted[0].Participants)
 		finish(t, next, coordinator.Result{}, coordinator.OutcomeNone)
 	})
 }
 
-// TestRecordSuperseded has another process record between the turn and the record.
-func TestRecordSuperseded(t *testing.T) {
+func (r *rig) adopt(t *testing.T) []coordinator.Adoption {
+	t.Helper()
+	incarnation, _ := r.Incarnation()
+	adopted, err := r.store.AdoptTurns(t.Context(), incarnation, 10)
+	require.NoError(t, err)
+	return adopted
+}
+
+// TestRecordAdopted has a process frozen between the turn and the record: it was adopted meanwhile
+// and must not record any more, nor let anybody commit.
+func TestRecordAdopted(t *testing.T) {
+	t.Parallel()
+	for name, knows := range map[string]bool{"and knows it": true, "and believes it lives": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := setup(t, coordinator.Config{})
+			r.repository(t, path)
+			frozen := setupOn(t, r.store, coordinator.Config{})
+			write := frozen.held(t)
+			require.True(t, write.Leased())
+			frozen.die(t)
+			require.False(t, write.Leased())
+			frozen.mu.Lock()
+			frozen.lost = knows
+			frozen.mu.Unlock()
+			require.Len(t, r.adopt(t), 1)
+
+			err := write.Record(t.Context(), kept(1, "a", "b", "c"))
+			require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
+			_, err = write.Finish(t.Context(), coordinator.Result{
+				Votes: transaction.Summary{Prepared: true, Failed: true},
+			})
+			require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
+			require.Equal(t, coordinator.Generation(0), r.load(t).Generation)
+			require.True(t, r.load(t).TurnHeld, "it is the adopter's now")
+		})
+	}
+}
+
+// TestRecordAwaitsOthers has another process that still reads from the replica that a record leaves
+// behind: the client is not answered before that one knows.
+func TestRecordAwaitsOthers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		r := setup(t, coordinator.Config{})
 		r.repository(t, path)
-		stop := r.run(t)
-		defer stop()
-		write := r.held(t)
 		other := setupOn(t, r.store, coordinator.Config{})
-		overtaking := other.write(t, coordinator.WriteOptions{})
-		commit(t, overtaking, "a", "b", "c")
-		finish(t, overtaking, success(), coordinator.OutcomeRecorded)
+		require.Len(t, other.readers(t), 3)
+		other.mu.Lock()
+		other.deaf = true
+		other.mu.Unlock()
 
-		err := write.Record(t.Context(), kept(1, "a", "b", "c"))
-		require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
-		require.ErrorIs(t, err, coordinator.ErrSuperseded)
-		_, err = write.Finish(t.Context(), coordinator.Result{
-			Votes: transaction.Summary{Prepared: true, Failed: true},
-		})
-		require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
-		next := r.write(t, coordinator.WriteOptions{})
-		_, err = next.TakeTurn(t.Context())
-		require.NoError(t, err, "the turn comes back once the refusal is known")
-		finish(t, next, coordinator.Result{}, coordinator.OutcomeNone)
+		write := r.held(t)
+		require.NoError(t, write.Record(t.Context(), kept(1, "a", "b")))
+		answered := make(chan struct{}, 2)
+		answer := func(write *coordinator.Write) {
+			finish(t, write, success(), coordinator.OutcomeRecorded)
+			answered <- struct{}{}
+		}
+		go answer(write)
+		// A second write leaves nobody behind, and is not answered either.
+		second := r.held(t)
+		require.NoError(t, second.Record(t.Context(), kept(1, "a", "b")))
+		go answer(second)
+		<-time.After(time.Second)
+		require.Empty(t, answered, "another process reads the state before")
+		other.mu.Lock()
+		other.deaf = false
+		other.mu.Unlock()
+		<-answered
+		<-answered
+		require.Equal(t, storages{"a": true, "b": true}, other.readers(t))
+	})
+}
+
+// TestRecordOutlastsOthers has another process that never answers: its lease has run out after a
+// known time.
+func TestRecordOutlastsOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		r.repository(t, path)
+		setupOn(t, r.store, coordinator.Config{}).deaf = true
+		write := r.held(t)
+		require.NoError(t, write.Record(t.Context(), kept(1, "a", "b")))
+		begin := time.Now()
+		finish(t, write, success(), coordinator.OutcomeRecorded)
+		require.Equal(t, 7*time.Second, time.Since(begin))
 	})
 }
 
 // TestRecordReplacesPrimary has a primary that did not confirm.
 func TestRecordReplacesPrimary(t *testing.T) {
 	t.Parallel()
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	r.repository(t, path)
 	require.Len(t, r.readers(t), 3)
 	write := r.held(t)
@@ -173,7 +239,7 @@ func TestRecordSeveral(t *testing.T) {
 
 func TestConfirm(t *testing.T) {
 	t.Parallel()
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	r.repository(t, path)
 	write := r.held(t)
 	confirm := func(number uint64, voter transaction.Voter) bool {

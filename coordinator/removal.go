@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"praefect/transaction/failpoint"
 )
 
 // removalGrace is how long workers leave a removed repository to the call that removes it.
@@ -42,17 +44,21 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 	defer c.lines.drop(in)
 	waiting, cancel := context.WithTimeout(ctx, c.config.TurnWait)
 	defer cancel()
-	turn, err := c.lines.take(waiting, in)
+	turn, _, err := c.take(waiting, in, Intent{Kind: KindHold})
 	if err != nil {
 		return nil, err
 	}
-	defer c.lines.release(in, turn)
+	defer c.close(ctx, turn)
 
 	defer group.routes.invalidate(key.RelativePath)
-	repository, err := c.store.Delete(ctx, found.id, removalGrace)
+	repository, err := c.store.Delete(ctx, Deletion{
+		Repository: found.id, Write: turn.intent.Write, Grace: removalGrace,
+	})
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit(failpoint.RowDeleting)
+	c.awaitAcknowledged(ctx, repository.Invalidated)
 	wake(c.removals)
 	return &Removal{coordinator: c, Repository: repository}, nil
 }
@@ -60,6 +66,7 @@ func (c *Coordinator) beginRemoval(ctx context.Context, key Key) (*Removal, erro
 // Removed says that the replicas on these storages are on no disk any more. With the last of them
 // the repository is forgotten.
 func (r *Removal) Removed(ctx context.Context, storages []Storage) error {
+	failpoint.Hit(failpoint.ReplicasRemoved)
 	if err := r.coordinator.store.Removed(ctx, r.Repository.ID, storages); err != nil {
 		return fmt.Errorf("forget replicas of %s: %w", r.Repository.Key, err)
 	}

@@ -105,6 +105,10 @@ type Repository struct {
 	// Primary is empty only in a snapshot of a repository that never had one.
 	Primary Storage
 	Epoch   Epoch
+	// Invalidated is the last invalidation of routes to the repository.
+	Invalidated Sequence
+	// TurnHeld says that somebody holds the turn.
+	TurnHeld bool
 	// Replicas are sorted by storage.
 	Replicas []Replica
 }

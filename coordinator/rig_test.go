@@ -2,8 +2,11 @@ package coordinator_test
 
 import (
 	"context"
+	"math/rand/v2"
+	"strconv"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -56,8 +59,10 @@ type store struct {
 	calls map[string]int
 	// outages makes so many records fail before they are applied, lost so many after.
 	outages, lost int
-	// down makes every record, and the completion of creations, fail.
-	down bool
+	// down makes every record, and the completion of creations, fail; away everything about turns.
+	down, away bool
+	// rigs are the processes on this store.
+	rigs []*rig
 }
 
 func (s *store) count(call string) {
@@ -90,6 +95,43 @@ func (s *store) Load(
 ) (coordinator.Repository, error) {
 	s.count("load")
 	return s.Store.Load(ctx, id)
+}
+
+func (s *store) OpenTurn(
+	ctx context.Context, intent coordinator.Intent,
+) (coordinator.Repository, error) {
+	s.count("open")
+	if s.isAway() {
+		return coordinator.Repository{}, coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.OpenTurn(ctx, intent)
+}
+
+func (s *store) CloseTurn(
+	ctx context.Context, id coordinator.RepositoryID, write coordinator.WriteID,
+) (bool, error) {
+	s.count("close")
+	if s.isAway() {
+		return false, coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.CloseTurn(ctx, id, write)
+}
+
+func (s *store) MarkTurn(
+	ctx context.Context, id coordinator.RepositoryID, write coordinator.WriteID,
+	ended []coordinator.Storage,
+) error {
+	s.count("mark")
+	if s.isAway() {
+		return coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.MarkTurn(ctx, id, write, ended)
+}
+
+func (s *store) isAway() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away
 }
 
 func (s *store) Record(
@@ -130,12 +172,85 @@ func (s *store) set(change func(*store)) {
 	change(s)
 }
 
-// rig is a coordinator over metadata in memory.
+// rig is a process: a coordinator over metadata in memory, and its membership, which the test
+// plays.
 type rig struct {
 	*coordinator.Coordinator
 	store  *store
 	health *health
+	// agreed is what all proxies find together.
+	agreed *health
+
+	mu          sync.Mutex // guards the fields below
+	incarnation coordinator.Incarnation
+	applied     coordinator.Sequence
+	lost, deaf  bool
 }
+
+// Incarnation implements [coordinator.Lease].
+func (r *rig) Incarnation() (coordinator.Incarnation, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.incarnation, !r.lost
+}
+
+// AwaitAcknowledged implements [coordinator.Peers]: processes that are not deaf hear at once.
+func (r *rig) AwaitAcknowledged(ctx context.Context, awaited coordinator.Sequence) error {
+	incarnation, _ := r.Incarnation()
+	for {
+		for _, other := range r.store.rigs {
+			if err := other.hear(ctx); err != nil {
+				return err
+			}
+		}
+		done, err := r.store.Acknowledged(ctx, incarnation, awaited)
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// hear applies what others have invalidated.
+func (r *rig) hear(ctx context.Context) error {
+	r.mu.Lock()
+	incarnation, applied, skip := r.incarnation, r.applied, r.lost || r.deaf
+	r.mu.Unlock()
+	if skip {
+		return nil
+	}
+	news, err := r.store.Renew(ctx, coordinator.Renewal{
+		Incarnation: incarnation, TTL: forever, Applied: applied,
+	})
+	if err != nil {
+		return err
+	}
+	for _, one := range news.Invalidations {
+		r.Invalidate(one.Key)
+		applied = one.Sequence
+	}
+	r.mu.Lock()
+	r.applied = applied
+	r.mu.Unlock()
+	return r.store.Acknowledge(ctx, incarnation, applied)
+}
+
+// die ends the incarnation for everybody else.
+func (r *rig) die(t testing.TB) {
+	t.Helper()
+	incarnation, _ := r.Incarnation()
+	require.NoError(t, r.store.Resign(t.Context(), incarnation))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
+}
+
+// forever outlasts every test.
+const forever = 1000 * time.Hour
 
 // setup returns a coordinator of three storages, a, b and c, unless the cluster says otherwise.
 func setup(
@@ -155,18 +270,38 @@ func setupOn(
 	for _, change := range changes {
 		change(&members)
 	}
-	r := &rig{store: backing, health: &health{}}
+	r := &rig{
+		store: backing, health: &health{},
+		incarnation: coordinator.Incarnation(rand.Int64N(1<<62) + 1),
+	}
+	r.agreed = r.health
+	backing.rigs = append(backing.rigs, r)
+	var err error
+	r.applied, err = backing.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: r.incarnation, Name: strconv.Itoa(len(backing.rigs)), TTL: forever,
+	})
+	require.NoError(t, err)
 	made, err := coordinator.New(coordinator.Dependencies{
 		Cluster: coordinator.Cluster{
 			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
 				virtual: members,
 			},
 		},
-		Store: backing, Health: r.health, Registerer: prometheus.NewRegistry(),
+		Store: backing, Health: r.health, Agreed: agreed{r}, Lease: r, Peers: r,
+		Registerer: prometheus.NewRegistry(),
 	}, zaptest.NewLogger(t), config)
 	require.NoError(t, err)
 	r.Coordinator = made
 	return r
+}
+
+// agreed is what the proxies find together: by default what this one finds.
+type agreed struct{ rig *rig }
+
+func (a agreed) Healthy(
+	virtualStorage coordinator.VirtualStorage, storage coordinator.Storage,
+) bool {
+	return a.rig.agreed.Healthy(virtualStorage, storage)
 }
 
 // repository makes a repository that is current everywhere, its primary a.
@@ -177,6 +312,7 @@ func (r *rig) repository(t testing.TB, path string) coordinator.RepositoryID {
 		Key: coordinator.Key{VirtualStorage: virtual, RelativePath: path}, Primary: "a",
 		Participants: []coordinator.Storage{"a", "b", "c"},
 		Assigned:     []coordinator.Storage{"a", "b", "c"},
+		Incarnation:  r.incarnation,
 	}
 	creation.ReplicaPath = coordinator.ReplicaPath(creation.ID, path)
 	require.NoError(t, r.store.Create(t.Context(), creation))

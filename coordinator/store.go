@@ -11,10 +11,14 @@ import (
 // otherwise, what it was to change may then have been changed or not.
 type Store interface {
 	Reader
+	Turns
 	Recorder
 	Creator
 	Remover
 	Repairer
+	Recoverer
+	Verifier
+	Members
 }
 
 // Reader reads metadata.
@@ -37,33 +41,32 @@ type Page struct {
 
 // Recorder writes outcomes and elections.
 type Recorder interface {
-	// Record applies the outcome of one write if the repository still stands at its epoch and
-	// base generation and the primary that it names stood at the base and is raised; otherwise
-	// it returns [ErrSuperseded]. Recording the same [WriteID] twice succeeds twice and changes
-	// once, so that a call whose answer was lost can be repeated.
+	// Record applies the outcome of one write and removes its intent, if that is there and
+	// neither marked nor adopted (a repository that is being created has none), the repository
+	// still stands at its epoch and base generation, and the primary that it names stood at the
+	// base and is raised; otherwise it returns [ErrSuperseded]. Recording the same [WriteID] twice
+	// succeeds twice and changes once, so that a call whose answer was lost can be repeated. It
+	// invalidates cached routes if a replica is not current any more or the primary changes.
 	Record(ctx context.Context, outcome WriteOutcome) (Recorded, error)
 	// Confirm takes a replica back in that confirmed a write after its record. It returns
 	// false, and changes nothing, unless the repository still stands at the recorded epoch and
-	// generation and the replica at the generation before, untouched by any repair.
+	// generation and the replica at the generation before, untouched by any repair. It
+	// invalidates.
 	Confirm(ctx context.Context, late LateConfirmation) (bool, error)
 	// HastenRepair moves the repair of the named replicas to the given delay from now, where
 	// one is due and none has begun.
 	HastenRepair(ctx context.Context, id RepositoryID, delays map[Storage]time.Duration) error
-	// ScheduleVerification notes that the replicas of the repository should be compared.
-	ScheduleVerification(ctx context.Context, id RepositoryID) error
-	// Elect makes the candidate the primary and raises the epoch, if the epoch is the expected
-	// one and the candidate current; otherwise it changes nothing. It returns the repository as
-	// it then is.
+	// Elect makes the candidate the primary, raises the epoch and invalidates, if the epoch is the
+	// expected one and the candidate current; otherwise it changes nothing of that. It needs the
+	// turn, whose intent it removes in any case. It returns the repository as it then is.
 	Elect(ctx context.Context, election Election) (Repository, error)
 }
-
-// WriteID identifies one write so that its record can be repeated: random and never zero.
-type WriteID int64
 
 // WriteOutcome is what one write left behind.
 type WriteOutcome struct {
 	Repository RepositoryID
-	Write      WriteID
+	// Write is that of the intent; of a creation a random one.
+	Write WriteID
 	// Epoch and Base are those that were read when the turn was taken.
 	Epoch Epoch
 	Base  Generation
@@ -87,6 +90,11 @@ type Recorded struct {
 	Shrunk bool
 	// RepairDue says that the record made a replica due for repair.
 	RepairDue bool
+	// Await, unless 0, is the invalidation up to which the other proxies have to acknowledge
+	// before anybody is told of the write: some have not done so yet.
+	Await Sequence
+	// Wanted says that another proxy waits for the turn.
+	Wanted bool
 }
 
 // LateConfirmation names a replica that confirmed a recorded write too late for its record.
@@ -101,6 +109,8 @@ type LateConfirmation struct {
 // Election names the primary that shall follow.
 type Election struct {
 	Repository RepositoryID
+	// Write is that of the intent that holds the turn.
+	Write WriteID
 	// Epoch is the one in which the old primary was found wanting.
 	Epoch     Epoch
 	Candidate Storage
@@ -109,12 +119,11 @@ type Election struct {
 // Creator writes the beginning of a repository's life.
 type Creator interface {
 	// Create inserts a repository in state creating, at generation 0 and epoch 1. The replicas
-	// that take part start at generation 0, the others at [Absent]. Without renewal it expires
-	// after the given time. It returns [ErrRepositoryExists] when the path is taken.
+	// that take part start at generation 0, the others at [Absent]. It lasts as long as the
+	// incarnation of its proxy. It returns [ErrRepositoryExists] when the path is taken, and
+	// [ErrLeaseLost] when the incarnation has ended.
 	Create(ctx context.Context, creation Creation) error
-	// RenewCreations postpones the expiry of creations that are under way.
-	RenewCreations(ctx context.Context, ids []RepositoryID, ttl time.Duration) error
-	// Complete makes a creation ready, or returns [ErrSuperseded] if it expired before.
+	// Complete makes a creation ready, or returns [ErrSuperseded] if it was undone before.
 	// Assigned replicas that are behind become due for repair.
 	Complete(ctx context.Context, id RepositoryID) error
 }
@@ -129,25 +138,49 @@ type Creation struct {
 	Participants []Storage
 	// Assigned holds the participants and those that are filled by repair later.
 	Assigned []Storage
-	TTL      time.Duration
+	// Incarnation is that of the proxy that creates it.
+	Incarnation Incarnation
 }
 
 // Remover writes the end of a repository's life.
 type Remover interface {
-	// Delete makes a repository that is not deleting yet invisible and frees its path. It
-	// returns [ErrRepositoryNotFound] if there is nothing to delete. Workers leave the replicas
-	// alone for the grace, so that the caller may remove them itself.
-	Delete(ctx context.Context, id RepositoryID, grace time.Duration) (Repository, error)
+	// Delete makes a repository that is not deleting yet invisible, frees its path and
+	// invalidates. It returns [ErrRepositoryNotFound] if there is nothing to delete, and
+	// [ErrSuperseded] if the turn is not held. Its intent is removed.
+	Delete(ctx context.Context, deletion Deletion) (Repository, error)
 	// ClaimRemovals returns deleting repositories that nobody is working on, and turns creations
-	// that expired into such. They are left to the caller for the given time.
-	ClaimRemovals(ctx context.Context, limit int, ttl time.Duration) ([]Repository, error)
+	// whose proxy's incarnation has ended into such, to be kept for the given time. They are left
+	// to the caller for a while.
+	ClaimRemovals(ctx context.Context, request RemovalRequest) ([]Repository, error)
 	// Removed forgets replicas of a deleting repository that are on no disk any more, and the
-	// repository with the last of them. Replicas that a repair may be writing to are kept.
+	// repository with the last of them. Replicas that a repair may be writing to are kept, and all
+	// of them while a node may still be at work; they are claimed again then.
 	Removed(ctx context.Context, id RepositoryID, storages []Storage) error
 }
 
+// Deletion is a repository that shall be removed.
+type Deletion struct {
+	Repository RepositoryID
+	// Write is that of the intent that holds the turn; 0 for a creation that has failed.
+	Write WriteID
+	// Grace is how long workers leave the replicas alone, so that the caller may remove them.
+	Grace time.Duration
+	// Keep is how long the row is kept even when all disks are clean, because a node may still be
+	// at work.
+	Keep time.Duration
+}
+
+// RemovalRequest asks for repositories to remove.
+type RemovalRequest struct {
+	Limit int
+	TTL   time.Duration
+	// Keep is that of [Deletion], for creations whose proxy is gone.
+	Keep time.Duration
+}
+
 // Repairer keeps what repairs need. A replica is due for repair when it is assigned and outdated; a
-// claim gives one worker the right to repair it. All methods but the first return [ErrSuperseded]
+// claim gives one worker the right to repair it. A replica that is settling is not claimed.
+// JoinRepair and FinishRepair invalidate. All methods but the first return [ErrSuperseded]
 // when the claim has ended, was taken over, or the repository is not ready any more.
 type Repairer interface {
 	// ClaimRepairs claims replicas that are due, for each target at most its limit: pools before

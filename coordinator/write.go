@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 // WriteKind says what a write changes: references, hooks, config, link, objects or creation.
@@ -43,13 +45,16 @@ type Write struct {
 	members     set
 	line        *line
 
+	// incarnation is the one that created the repository, if the write does.
+	incarnation Incarnation
+
 	mu sync.Mutex // guards the fields below
 	// primary, epoch and base are those of the next record. Base is known while the turn is
 	// held; a creation needs no turn.
 	primary Storage
 	epoch   Epoch
 	base    Generation
-	turn    *ticket
+	turn    *held
 	// lapsed are participants that were not current when the turn was taken last.
 	lapsed set
 	// window says that the commit window is open.
@@ -58,10 +63,13 @@ type Write struct {
 	last recordedWrite
 	// lagging are participants that a record left behind.
 	lagging set
-	// unsettled is the outcome that could not be recorded yet; the turn is kept for it.
-	unsettled *WriteOutcome
-	// finished says that the call has ended, over that nothing of it is left in the line.
-	finished, over bool
+	// failed is the turn that was left to recovery, and has the outcome.
+	failed *held
+	// await is the invalidation that other processes must have applied before the client is
+	// answered.
+	await Sequence
+	// over says that nothing of the write is left in the line.
+	over bool
 }
 
 type recordedWrite struct {
@@ -105,7 +113,7 @@ func (c *Coordinator) beginWrite(
 		ReplicaPath: found.replicaPath(), AdditionalReplicaPath: additional,
 	}
 	if err := write.dispatch(ctx); err != nil {
-		write.leave()
+		write.leave(ctx)
 		return nil, err
 	}
 	return write, nil
@@ -149,13 +157,11 @@ func (w *Write) choose(ctx context.Context) error {
 	if route.id != w.plan.Repository {
 		return ErrRepositoryNotFound
 	}
-	healthy := w.group.healthy()
-	if needsElection(route, healthy) {
-		if route, err = w.coordinator.elect(ctx, w.group, route.id); err != nil {
-			return err
-		}
+	route, err = w.coordinator.lead(ctx, w.group, route)
+	if err != nil {
+		return err
 	}
-	chosen, err := w.group.participants(route, healthy|route.primarySet())
+	chosen, err := w.group.participants(route, w.group.healthy()|route.primarySet())
 	if err != nil {
 		return err
 	}
@@ -191,42 +197,44 @@ func (w *Write) narrow(lapsed []transaction.Voter) error {
 // Plan says where the write goes.
 func (w *Write) Plan() Plan { return w.plan }
 
-// TakeTurn waits in line for the right to commit next on the repository and then reads its
-// metadata afresh, so that the base of the write is known exactly. It returns the participants
-// that are not current any more. When the context's deadline passes first it returns [ErrBusy];
-// [ErrPrimaryChanged] and [ErrRepositoryNotFound] say that the write was routed by metadata that
-// are not true any more. After an error the turn is not held.
+// TakeTurn waits for the right to commit next on the repository, makes the intent to do so durable,
+// and reads the metadata afresh, so that the base of the write is known exactly. It returns the
+// participants that are not current any more. When the context's deadline passes first it returns
+// [ErrBusy]; [ErrPrimaryChanged], [ErrLeaseLost] and [ErrRepositoryNotFound] say that the write was
+// routed by metadata that are not true any more. After an error the turn is not held.
 func (w *Write) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
-	if w.plan.Creation {
+	if w.plan.Creation || failpoint.Sabotaged(failpoint.TurnSkipped) {
 		return nil, nil
 	}
-	begin := time.Now()
-	turn, err := w.coordinator.lines.take(ctx, w.line)
-	w.coordinator.metrics.turnWait.Observe(time.Since(begin).Seconds())
+	return w.takeTurn(ctx)
+}
+
+func (w *Write) takeTurn(ctx context.Context) ([]transaction.Voter, error) {
+	turn, repository, err := w.coordinator.take(ctx, w.line, Intent{
+		Kind: w.options.Kind, Participants: w.group.storages(w.members),
+	})
 	if err != nil {
+		if errors.Is(err, ErrRepositoryNotFound) {
+			w.group.routes.invalidate(w.plan.Key.RelativePath)
+		}
 		return nil, fmt.Errorf("take turn on %s: %w", w.plan.Key, err)
 	}
-	lapsed, err := w.open(ctx, turn)
+	lapsed, err := w.begin(turn, repository)
 	if err != nil {
-		w.coordinator.lines.release(w.line, turn)
+		w.coordinator.close(ctx, turn)
 		return nil, fmt.Errorf("take turn on %s: %w", w.plan.Key, err)
 	}
 	return w.group.votersOf(lapsed), nil
 }
 
-// open begins the turn: whatever must be durable before anybody is told to commit belongs here,
-// in the same round trip as the reading of the base and before it.
-func (w *Write) open(ctx context.Context, turn *ticket) (set, error) {
-	repository, err := w.coordinator.loadReady(ctx, w.plan.Repository)
-	if err != nil {
-		return 0, err
-	}
+// begin compares how the write was routed with what is true under the turn. A new epoch alone is
+// none of its concern, as nobody has committed anything yet and its record will name the new one.
+func (w *Write) begin(turn *held, repository Repository) (set, error) {
 	fresh := w.group.newRoute(repository)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if repository.Epoch != w.epoch || repository.Primary != w.primary ||
-		!repository.Current(w.primary) {
+	if repository.Primary != w.primary || !repository.Current(w.primary) {
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 		return 0, ErrPrimaryChanged
 	}
@@ -234,26 +242,53 @@ func (w *Write) open(ctx context.Context, turn *ticket) (set, error) {
 	if lapsed.minus(fresh.joining) != 0 {
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	}
-	w.turn, w.base, w.lapsed = turn, repository.Generation, lapsed
+	w.turn, w.epoch, w.base, w.lapsed = turn, repository.Epoch, repository.Generation, lapsed
 	return lapsed, nil
+}
+
+// Leased says whether this process may still let nodes commit, or tell anybody that they have. Once
+// it is false it stays so, for the turn that is held.
+func (w *Write) Leased() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leased()
+}
+
+func (w *Write) leased() bool {
+	under := w.incarnation
+	if w.turn != nil {
+		under = w.turn.intent.Incarnation
+	}
+	incarnation, holds := w.coordinator.lease.Incarnation()
+	return holds && (incarnation == under || under == 0)
+}
+
+// Overran says that the lease had run out when nodes were told to commit: somebody may have looked
+// at them before. What they do now is compared when they surely do nothing any more.
+func (w *Write) Overran(ctx context.Context) error {
+	return w.coordinator.repeat(ctx, func(ctx context.Context) error {
+		return w.coordinator.store.Settle(ctx, w.plan.Repository, w.coordinator.settling(
+			w.group.storages(w.members)))
+	})
 }
 
 // Contended says whether anybody waits for the turn.
 func (w *Write) Contended() bool { return w.coordinator.lines.contended(w.line) }
 
-// ReleaseTurn gives the turn back if it is held. While an outcome is not recorded that may be on
-// disks, the turn is kept.
-func (w *Write) ReleaseTurn(context.Context) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.releaseTurn()
+// ReleaseTurn gives the turn back if it is held.
+func (w *Write) ReleaseTurn(ctx context.Context) {
+	if turn := w.putDown(); turn != nil {
+		w.coordinator.close(ctx, turn)
+	}
 }
 
-func (w *Write) releaseTurn() {
-	if w.turn != nil && w.unsettled == nil {
-		w.coordinator.lines.release(w.line, w.turn)
-		w.turn = nil
-	}
+// putDown returns the turn that is held, or nil; it is the caller's to end.
+func (w *Write) putDown() *held {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	turn := w.turn
+	w.turn = nil
+	return turn
 }
 
 // Committing says that the nodes begin to commit: until the record this process reads the
@@ -307,18 +342,17 @@ func (w *Write) forgive(voter transaction.Voter) {
 	w.lagging = w.lagging.minus(w.group.voters([]transaction.Voter{voter}))
 }
 
-// leave ends the write's use of the line, at once or when its outcome is settled. It is safe to
-// call twice.
-func (w *Write) leave() {
+// leave ends the write's use of the line. It is safe to call twice.
+func (w *Write) leave(ctx context.Context) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.finished = true
-	if w.over || w.unsettled != nil {
-		return
-	}
+	over := w.over
 	w.over = true
 	w.closeWindow()
-	w.releaseTurn()
+	w.mu.Unlock()
+	if over {
+		return
+	}
+	w.ReleaseTurn(ctx)
 	w.coordinator.lines.end(w.line, w)
 	w.coordinator.lines.drop(w.line)
 }

@@ -161,11 +161,9 @@ func TestTurnAborts(t *testing.T) {
 		}, coordinator.ErrPrimaryChanged},
 		"another process's primary": {func(t *testing.T, r *rig) {
 			t.Helper()
-			repository := r.load(t)
-			_, err := r.store.Elect(t.Context(), coordinator.Election{
-				Repository: repository.ID, Epoch: repository.Epoch, Candidate: "b",
-			})
-			require.NoError(t, err)
+			write := setupOn(t, r.store, coordinator.Config{}).write(t, coordinator.WriteOptions{})
+			commit(t, write, "b", "a")
+			finish(t, write, success(), coordinator.OutcomeRecorded)
 		}, coordinator.ErrPrimaryChanged},
 		"removal": {func(t *testing.T, r *rig) {
 			t.Helper()
@@ -247,7 +245,7 @@ func TestTurnHeld(t *testing.T) {
 // TestTurnHeldNarrows has another process leave a replica behind that the cached route still has.
 func TestTurnHeldNarrows(t *testing.T) {
 	t.Parallel()
-	r := setup(t, coordinator.Config{RouteAge: time.Hour})
+	r := setup(t, coordinator.Config{})
 	r.repository(t, path)
 	require.Len(t, r.readers(t), 3)
 	other := setupOn(t, r.store, coordinator.Config{})

@@ -18,6 +18,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
+	"praefect/coordinator/metadatatest"
 	"praefect/proxy"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -45,6 +46,7 @@ type cluster struct {
 	t           testing.TB
 	log         *zap.Logger
 	store       *memory.Store
+	alone       metadatatest.Alone
 	coordinator *coordinator.Coordinator
 	registry    *registry.Registry
 	relay       *relay.Relay
@@ -111,13 +113,15 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 	c.t.Helper()
 	var err error
+	c.alone = metadatatest.NewAlone(c.t, c.store)
 	c.coordinator, err = coordinator.New(coordinator.Dependencies{
 		Cluster: coordinator.Cluster{
 			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
 				virtualStorage: {Storages: storages},
 			},
 		},
-		Store: c.store, Health: c, Registerer: c.metrics,
+		Store: c.store, Health: c, Agreed: c, Lease: c.alone, Peers: c.alone,
+		Registerer: c.metrics,
 	}, c.log, coordinator.Config{})
 	require.NoError(c.t, err)
 	c.registry, err = registry.New(c.metrics, c.log, s.registry)
@@ -203,11 +207,12 @@ func (c *cluster) create(storages []coordinator.Storage) {
 	c.t.Helper()
 	const id = 42
 	c.replicaPath = coordinator.ReplicaPath(id, relativePath)
+	incarnation, _ := c.alone.Incarnation()
 	require.NoError(c.t, c.store.Create(c.t.Context(), coordinator.Creation{
 		ID:          id,
 		Key:         coordinator.Key{VirtualStorage: virtualStorage, RelativePath: relativePath},
 		ReplicaPath: c.replicaPath, Primary: storages[0],
-		Participants: storages, Assigned: storages, TTL: time.Minute,
+		Participants: storages, Assigned: storages, Incarnation: incarnation,
 	}))
 	require.NoError(c.t, c.store.Complete(c.t.Context(), id))
 }

@@ -13,6 +13,7 @@ import (
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 	"praefect/transaction/registry"
 )
 
@@ -34,11 +35,13 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 	}
 	c.visit.add(zap.Int64("repository_id", int64(started.Plan().Repository)),
 		zap.String("primary", string(started.Plan().Primary)))
+	failpoint.Hit(failpoint.Routed)
 	run := &run{handler: h, call: c, write: started}
 	if err := run.open(ctx, carried); err != nil {
 		outcome, _ := started.Finish(ctx, coordinator.Result{})
 		return outcome, err
 	}
+	failpoint.Hit(failpoint.FannedOut)
 	return run.carry(ctx)
 }
 
@@ -121,6 +124,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	outcome, finished := r.write.Finish(ctx, r.result(answer, votes))
 	r.call.visit.add(zap.Stringer("outcome", outcome))
 	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
+	failpoint.Hit(failpoint.BeforeAnswer)
 	if err == nil {
 		err = r.fan.Deliver()
 	} else if withheld := r.fan.Withhold(); withheld != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"praefect/cmd/internal/configfile"
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -31,6 +32,9 @@ var errInterrupted = errors.New("interrupted")
 
 // run executes one command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
+	if failpoint.Listed() {
+		return listVariants(stdout)
+	}
 	err := newRoot(stdout, stderr).Run(context.Background(), args)
 
 	var exit *exitError

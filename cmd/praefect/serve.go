@@ -57,6 +57,9 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	log.Info("Starting Praefect", zap.String("version", version()))
+	if err := confessTags(log); err != nil {
+		return err
+	}
 	remark(log, config)
 
 	collectLess()

@@ -15,6 +15,9 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.lives(creation.Incarnation) {
+		return coordinator.ErrLeaseLost
+	}
 	for _, found := range s.repositories {
 		if found.Key == creation.Key && found.State != coordinator.StateDeleting {
 			return coordinator.ErrRepositoryExists
@@ -26,7 +29,7 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 			State: coordinator.StateCreating, Primary: creation.Primary, Epoch: 1,
 		},
 		replicas: map[coordinator.Storage]*replica{},
-		dueAt:    time.Now().Add(creation.TTL),
+		creator:  creation.Incarnation,
 	}
 	for _, storage := range creation.Assigned {
 		created.replicas[storage] = &replica{generation: coordinator.Absent, assigned: true}
@@ -37,24 +40,6 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 		}
 	}
 	s.repositories[creation.ID] = created
-	return nil
-}
-
-// RenewCreations implements [coordinator.Creator].
-func (s *Store) RenewCreations(
-	ctx context.Context, ids []coordinator.RepositoryID, ttl time.Duration,
-) error {
-	if err := alive(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, id := range ids {
-		found, ok := s.repositories[id]
-		if ok && found.State == coordinator.StateCreating {
-			found.dueAt = time.Now().Add(ttl)
-		}
-	}
 	return nil
 }
 
@@ -70,6 +55,7 @@ func (s *Store) Complete(ctx context.Context, id coordinator.RepositoryID) error
 		return coordinator.ErrSuperseded
 	}
 	found.State = coordinator.StateReady
+	found.creator = 0
 	for _, replica := range found.replicas {
 		if replica.generation != found.Generation {
 			found.due(replica, 0)
@@ -80,25 +66,47 @@ func (s *Store) Complete(ctx context.Context, id coordinator.RepositoryID) error
 
 // Delete implements [coordinator.Remover].
 func (s *Store) Delete(
-	ctx context.Context, id coordinator.RepositoryID, grace time.Duration,
+	ctx context.Context, deletion coordinator.Deletion,
 ) (coordinator.Repository, error) {
 	if err := alive(ctx); err != nil {
 		return coordinator.Repository{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, ok := s.repositories[id]
-	if !ok || found.State == coordinator.StateDeleting {
+	found, ok := s.repositories[deletion.Repository]
+	switch {
+	case !ok || found.State == coordinator.StateDeleting:
 		return coordinator.Repository{}, coordinator.ErrRepositoryNotFound
+	case found.State == coordinator.StateReady && !found.turn.owned(deletion.Write):
+		return coordinator.Repository{}, coordinator.ErrSuperseded
+	case found.State == coordinator.StateCreating && deletion.Write != 0:
+		return coordinator.Repository{}, coordinator.ErrSuperseded
 	}
-	found.State = coordinator.StateDeleting
-	found.dueAt = time.Now().Add(grace)
+	s.end(found)
+	found.leave(deletion.Keep)
+	found.dueAt = time.Now().Add(deletion.Grace)
+	s.invalidate(found)
 	return found.snapshot(), nil
+}
+
+// leave makes a repository one to be removed. It is kept until its nodes do nothing any more.
+func (r *repository) leave(keep time.Duration) {
+	now := time.Now()
+	r.State = coordinator.StateDeleting
+	until := now.Add(keep)
+	for _, replica := range r.replicas {
+		if replica.settlesAt.After(until) {
+			until = replica.settlesAt
+		}
+	}
+	if until.After(now) {
+		r.keptUntil = until
+	}
 }
 
 // ClaimRemovals implements [coordinator.Remover].
 func (s *Store) ClaimRemovals(
-	ctx context.Context, limit int, ttl time.Duration,
+	ctx context.Context, request coordinator.RemovalRequest,
 ) ([]coordinator.Repository, error) {
 	if err := alive(ctx); err != nil {
 		return nil, err
@@ -108,18 +116,44 @@ func (s *Store) ClaimRemovals(
 	now := time.Now()
 	var due []*repository
 	for _, found := range s.repositories {
-		if found.State != coordinator.StateReady && !found.dueAt.After(now) {
+		if s.removable(found, now) {
 			due = append(due, found)
 		}
 	}
 	slices.SortFunc(due, func(a, b *repository) int { return a.dueAt.Compare(b.dueAt) })
 	var claimed []coordinator.Repository
-	for _, found := range due[:min(limit, len(due))] {
-		found.State = coordinator.StateDeleting
-		found.dueAt = now.Add(ttl)
+	for _, found := range due[:min(request.Limit, len(due))] {
+		if found.State == coordinator.StateCreating {
+			found.leave(request.Keep)
+		}
+		found.claimRemoval(now, request.TTL)
 		claimed = append(claimed, found.snapshot())
 	}
 	return claimed, nil
+}
+
+func (s *Store) removable(found *repository, now time.Time) bool {
+	switch found.State {
+	case coordinator.StateCreating:
+		return !s.lives(found.creator)
+	case coordinator.StateDeleting:
+		return !found.dueAt.After(now)
+	default:
+		return false
+	}
+}
+
+// claimRemoval leaves the removal to a worker. Only what is removed from now on counts once the
+// time is over in which a node may be at work.
+func (r *repository) claimRemoval(now time.Time, ttl time.Duration) {
+	r.dueAt = now.Add(ttl)
+	switch {
+	case r.keptUntil.IsZero():
+	case !r.keptUntil.After(now):
+		r.keptUntil = time.Time{}
+	case r.keptUntil.Before(r.dueAt):
+		r.dueAt = r.keptUntil
+	}
 }
 
 // Removed implements [coordinator.Remover].
@@ -135,14 +169,21 @@ func (s *Store) Removed(
 	if !ok || found.State != coordinator.StateDeleting {
 		return nil
 	}
-	for _, storage := range storages {
-		replica, ok := found.replicas[storage]
-		if ok && !replica.claimEnds.After(time.Now()) {
+	left := 0
+	for storage, replica := range found.replicas {
+		switch {
+		case replica.claimEnds.After(time.Now()) || !slices.Contains(storages, storage):
+			left++
+		case found.keptUntil.IsZero():
 			delete(found.replicas, storage)
 		}
 	}
-	if len(found.replicas) == 0 {
+	switch {
+	case left > 0:
+	case found.keptUntil.IsZero():
 		delete(s.repositories, id)
+	default:
+		found.dueAt = found.keptUntil
 	}
 	return nil
 }

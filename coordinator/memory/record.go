@@ -22,15 +22,33 @@ func (s *Store) Record(
 	case !ok || found.State == coordinator.StateDeleting:
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	case found.lastWrite == outcome.Write && found.Generation == outcome.Base+1:
-		// What the first call left behind is not known any more; the cautious answer costs little.
-		return coordinator.Recorded{
-			Generation: found.Generation, Epoch: found.Epoch, Shrunk: true, RepairDue: true,
-		}, nil
+		return s.repeated(found, found.creator), nil
 	case found.Epoch != outcome.Epoch || found.Generation != outcome.Base ||
-		!found.keepsPrimary(outcome):
+		!found.keepsPrimary(outcome) || !found.open(outcome.Write):
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	}
-	return found.record(outcome), nil
+	return s.record(found, outcome), nil
+}
+
+// open says that a write may be recorded. A creation has no turn: nobody else knows of it.
+func (r *repository) open(write coordinator.WriteID) bool {
+	return r.State == coordinator.StateCreating || r.turn.owned(write)
+}
+
+func (s *Store) record(
+	found *repository, outcome coordinator.WriteOutcome,
+) coordinator.Recorded {
+	own := found.creator
+	if found.turn != nil {
+		own = found.turn.Incarnation
+	}
+	recorded := found.record(outcome)
+	if recorded.Shrunk || outcome.Primary != "" {
+		s.invalidate(found)
+	}
+	recorded.Wanted = s.end(found)
+	recorded.Await = s.await(found, own)
+	return recorded
 }
 
 // keepsPrimary says whether the primary that a record leaves behind is raised by it.
@@ -50,8 +68,8 @@ func (r *repository) record(outcome coordinator.WriteOutcome) coordinator.Record
 		r.Primary = outcome.Primary
 		r.Epoch++
 	}
-	if outcome.Verify && r.verifyAt.IsZero() {
-		r.verifyAt = time.Now()
+	if outcome.Verify {
+		r.verification.ask(0)
 	}
 	recorded := coordinator.Recorded{Generation: r.Generation, Epoch: r.Epoch}
 	for storage, replica := range r.replicas {
@@ -84,6 +102,7 @@ func (s *Store) Confirm(ctx context.Context, late coordinator.LateConfirmation) 
 	}
 	replica.generation = late.Generation
 	replica.forget()
+	s.invalidate(found)
 	return true, nil
 }
 
@@ -111,23 +130,6 @@ func (s *Store) HastenRepair(
 	return nil
 }
 
-// ScheduleVerification implements [coordinator.Recorder].
-func (s *Store) ScheduleVerification(ctx context.Context, id coordinator.RepositoryID) error {
-	if err := alive(ctx); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	found, ok := s.repositories[id]
-	if !ok {
-		return coordinator.ErrRepositoryNotFound
-	}
-	if found.verifyAt.IsZero() {
-		found.verifyAt = time.Now()
-	}
-	return nil
-}
-
 // Elect implements [coordinator.Recorder].
 func (s *Store) Elect(
 	ctx context.Context, election coordinator.Election,
@@ -137,14 +139,18 @@ func (s *Store) Elect(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	found, ok := s.repositories[election.Repository]
-	if !ok || found.State != coordinator.StateReady {
+	found := s.ready(election.Repository)
+	switch {
+	case found == nil:
 		return coordinator.Repository{}, coordinator.ErrRepositoryNotFound
+	case !found.turn.owned(election.Write):
+		return coordinator.Repository{}, coordinator.ErrSuperseded
 	}
-	replica, ok := found.replicas[election.Candidate]
-	if ok && replica.generation == found.Generation && found.Epoch == election.Epoch {
+	s.end(found)
+	if found.Epoch == election.Epoch && found.current(election.Candidate) {
 		found.Primary = election.Candidate
 		found.Epoch++
+		s.invalidate(found)
 	}
 	return found.snapshot(), nil
 }

@@ -50,7 +50,8 @@ func (s *Store) due(target coordinator.RepairTarget, now time.Time) []candidate 
 		replica, ok := found.replicas[target.Storage]
 		if ok && found.Key.VirtualStorage == target.VirtualStorage &&
 			found.State == coordinator.StateReady && !replica.dueAt.IsZero() &&
-			!replica.dueAt.After(now) && !replica.claimEnds.After(now) {
+			!replica.dueAt.After(now) && !replica.claimEnds.After(now) &&
+			!replica.settlesAt.After(now) {
 			due = append(due, candidate{found, replica, target.Storage})
 		}
 	}
@@ -127,6 +128,7 @@ func (s *Store) JoinRepair(ctx context.Context, claim coordinator.RepairClaim) e
 		return coordinator.ErrSuperseded
 	}
 	replica.joining = true
+	s.invalidate(found)
 	return nil
 }
 
@@ -164,6 +166,7 @@ func (s *Store) FinishRepair(
 	if replica.generation == found.Generation {
 		replica.forget()
 	}
+	s.invalidate(found)
 	return nil
 }
 

@@ -3,6 +3,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,17 +15,26 @@ import (
 
 // Store implements [coordinator.Store]. Safe for concurrent use.
 type Store struct {
-	mu           sync.Mutex // guards the field below
+	mu           sync.Mutex // guards the fields below
 	repositories map[coordinator.RepositoryID]*repository
+	proxies      map[coordinator.Incarnation]*proxy
+	// invalidations are in order; last numbers the latest, which may have been forgotten.
+	invalidations []invalidation
+	last          coordinator.Sequence
+	listeners     map[chan coordinator.Notice]struct{}
 }
 
 type repository struct {
 	coordinator.Repository // its Replicas are built from the map below
 	replicas               map[coordinator.Storage]*replica
 	lastWrite              coordinator.WriteID
-	// dueAt is the expiry of a creation, or when a worker may go on with a removal.
-	dueAt    time.Time
-	verifyAt time.Time
+	// turn is nil while nobody holds it.
+	turn         *turn
+	creator      coordinator.Incarnation
+	verification verification
+	// dueAt is when a worker may go on with a removal, keptUntil until when a node may still be at
+	// work, or zero.
+	dueAt, keptUntil time.Time
 }
 
 type replica struct {
@@ -38,11 +48,17 @@ type replica struct {
 	// claim is the last repair since the replica was current; it ended when claimEnds is past.
 	claim     coordinator.ClaimID
 	claimEnds time.Time
+	// settlesAt is until when the node may act on a write that was decided without it.
+	settlesAt time.Time
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{repositories: map[coordinator.RepositoryID]*repository{}}
+	return &Store{
+		repositories: map[coordinator.RepositoryID]*repository{},
+		proxies:      map[coordinator.Incarnation]*proxy{},
+		listeners:    map[chan coordinator.Notice]struct{}{},
+	}
 }
 
 // Lookup implements [coordinator.Reader].
@@ -104,9 +120,19 @@ func alive(ctx context.Context) error {
 	return nil
 }
 
+// ready returns a repository that clients see, or nil.
+func (s *Store) ready(id coordinator.RepositoryID) *repository {
+	found, ok := s.repositories[id]
+	if !ok || found.State != coordinator.StateReady {
+		return nil
+	}
+	return found
+}
+
 func (r *repository) snapshot() coordinator.Repository {
 	now := time.Now()
 	snapshot := r.Repository
+	snapshot.TurnHeld = r.turn != nil
 	snapshot.Replicas = make([]coordinator.Replica, 0, len(r.replicas))
 	for storage, replica := range r.replicas {
 		snapshot.Replicas = append(snapshot.Replicas, coordinator.Replica{
@@ -115,20 +141,15 @@ func (r *repository) snapshot() coordinator.Repository {
 		})
 	}
 	slices.SortFunc(snapshot.Replicas, func(a, b coordinator.Replica) int {
-		return compare(a.Storage, b.Storage)
+		return cmp.Compare(a.Storage, b.Storage)
 	})
 	return snapshot
 }
 
-func compare(a, b coordinator.Storage) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	default:
-		return 0
-	}
+// current says whether the replica holds every acknowledged write.
+func (r *repository) current(storage coordinator.Storage) bool {
+	replica, ok := r.replicas[storage]
+	return ok && replica.generation == r.Generation
 }
 
 // due notes that an assigned replica that is behind needs repair. It says whether that is news.

@@ -1,16 +1,24 @@
 package metadatatest
 
 import (
-	"context"
-	"fmt"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/stretchr/testify/require"
 
 	"praefect/coordinator"
 )
+
+func lifeTests() map[string]func(*testing.T, coordinator.Store) {
+	return map[string]func(*testing.T, coordinator.Store){
+		"create":                     testCreate,
+		"create taken path":          testCreateTaken,
+		"create unfilled":            testCreateUnfilled,
+		"creation needs a lease":     testCreationNeedsLease,
+		"creation ends with a proxy": testCreationEnds,
+		"paths":                      testPaths,
+	}
+}
 
 func testCreate(t *testing.T, store coordinator.Store) {
 	t.Helper()
@@ -59,8 +67,7 @@ func testCreateTaken(t *testing.T, store coordinator.Store) {
 	elsewhere.Key.VirtualStorage = "other"
 	require.NoError(t, store.Create(t.Context(), elsewhere), "in another virtual storage")
 
-	_, err := store.Delete(t.Context(), from.ID, 0)
-	require.NoError(t, err)
+	remove(t, store, from.ID)
 	again := creation("repository.git")
 	require.NoError(t, store.Create(t.Context(), again), "while the old one is removed from disks")
 	require.NoError(t, store.Complete(t.Context(), again.ID))
@@ -82,24 +89,52 @@ func testCreateUnfilled(t *testing.T, store coordinator.Store) {
 	require.Equal(t, third, claims[0].Storage)
 }
 
-func testCreationExpires(t *testing.T, store coordinator.Store) {
+func testCreationNeedsLease(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	dead, renewed, done := creation("dead.git"), creation("renewed.git"), creation("done.git")
-	for _, from := range []*coordinator.Creation{&dead, &renewed, &done} {
-		from.TTL = 0
+	from := creation("repository.git")
+	from.Incarnation = other
+	require.ErrorIs(t, store.Create(t.Context(), from), coordinator.ErrLeaseLost, "unknown")
+	enlist(t, store, other)
+	resign(t, store, other)
+	require.ErrorIs(t, store.Create(t.Context(), from), coordinator.ErrLeaseLost, "ended")
+	_, err := store.Load(t.Context(), from.ID)
+	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
+	require.NoError(t, store.Create(t.Context(), creation("repository.git")), "the path is free")
+}
+
+// testCreationEnds has three creations of a proxy that ends and one of a proxy that lives.
+func testCreationEnds(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	dead, done, failed, living := creation("dead.git"), creation("done.git"),
+		creation("failed.git"), creation("living.git")
+	for _, from := range []*coordinator.Creation{&dead, &done, &failed} {
+		from.Incarnation = other
 		require.NoError(t, store.Create(t.Context(), *from))
 	}
-	require.NoError(t, store.RenewCreations(t.Context(),
-		[]coordinator.RepositoryID{renewed.ID, done.ID, newID()}, long))
+	require.NoError(t, store.Create(t.Context(), living))
 	require.NoError(t, store.Complete(t.Context(), done.ID))
+	_, err := store.Delete(t.Context(), coordinator.Deletion{
+		Repository: failed.ID, Grace: long,
+	})
+	require.NoError(t, err, "a creation has no turn")
+	request := coordinator.RemovalRequest{Limit: 10, TTL: long}
+	removals, err := store.ClaimRemovals(t.Context(), request)
+	require.NoError(t, err)
+	require.Empty(t, removals, "its proxy lives")
 
-	removals, err := store.ClaimRemovals(t.Context(), 10, long)
+	resign(t, store, other)
+	removals, err = store.ClaimRemovals(t.Context(), request)
 	require.NoError(t, err)
 	require.Len(t, removals, 1)
 	require.Equal(t, dead.ID, removals[0].ID)
+	require.Equal(t, coordinator.StateDeleting, removals[0].State)
 	require.ErrorIs(t, store.Complete(t.Context(), dead.ID), coordinator.ErrSuperseded,
 		"a proxy that froze cannot bring it back")
-	require.NoError(t, store.Complete(t.Context(), renewed.ID))
+	_, err = store.Record(t.Context(), outcome(removals[0], all()...))
+	require.ErrorIs(t, err, coordinator.ErrSuperseded)
+	require.NoError(t, store.Complete(t.Context(), living.ID))
+	require.Equal(t, coordinator.StateReady, load(t, store, done.ID).State)
 }
 
 func testPaths(t *testing.T, store coordinator.Store) {
@@ -116,128 +151,4 @@ func testPaths(t *testing.T, store coordinator.Store) {
 	paths, err = store.Paths(t.Context(), page)
 	require.NoError(t, err)
 	require.Equal(t, []string{"b.git"}, paths)
-}
-
-func testDelete(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository := ready(t, store, "repository.git")
-	deleted, err := store.Delete(t.Context(), repository.ID, long)
-	require.NoError(t, err)
-	require.Equal(t, coordinator.StateDeleting, deleted.State)
-	require.Len(t, deleted.Replicas, 3)
-
-	_, err = store.Lookup(t.Context(), repository.Key)
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-	_, err = store.Delete(t.Context(), repository.ID, long)
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-	_, err = store.Record(t.Context(), write(repository, all()...))
-	require.ErrorIs(t, err, coordinator.ErrSuperseded)
-	_, err = store.Elect(t.Context(), coordinator.Election{
-		Repository: repository.ID, Epoch: repository.Epoch, Candidate: second,
-	})
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-
-	require.NoError(t, store.Removed(t.Context(), repository.ID,
-		[]coordinator.Storage{first, second}))
-	require.Len(t, load(t, store, repository.ID).Replicas, 1)
-	require.NoError(t, store.Removed(t.Context(), repository.ID, []coordinator.Storage{third}))
-	_, err = store.Load(t.Context(), repository.ID)
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-	require.NoError(t, store.Removed(t.Context(), repository.ID, all()), "removing twice is fine")
-}
-
-func testRemovals(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	for i := range 3 {
-		repository := ready(t, store, fmt.Sprintf("%d.git", i))
-		_, err := store.Delete(t.Context(), repository.ID, 0)
-		require.NoError(t, err)
-	}
-	later := ready(t, store, "later.git")
-	_, err := store.Delete(t.Context(), later.ID, long)
-	require.NoError(t, err)
-	kept := ready(t, store, "kept.git")
-	require.NoError(t, store.Removed(t.Context(), kept.ID, all()), "only what is being deleted")
-	require.Len(t, load(t, store, kept.ID).Replicas, 3)
-
-	seen := map[coordinator.RepositoryID]bool{}
-	for _, want := range []int{2, 1, 0} {
-		removals, err := store.ClaimRemovals(t.Context(), 2, long)
-		require.NoError(t, err)
-		require.Len(t, removals, want)
-		for _, removal := range removals {
-			require.False(t, seen[removal.ID], "claimed twice")
-			require.Len(t, removal.Replicas, 3)
-			seen[removal.ID] = true
-		}
-	}
-	require.NotContains(t, seen, later.ID)
-}
-
-// testRemovalWaits has a repair that may still be writing to a replica.
-func testRemovalWaits(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository, claim := claimed(t, store)
-	deleted, err := store.Delete(t.Context(), repository.ID, 0)
-	require.NoError(t, err)
-	require.True(t, deleted.Replicas[2].Repairing)
-	require.NoError(t, store.Removed(t.Context(), repository.ID, all()))
-	left := load(t, store, repository.ID).Replicas
-	require.Len(t, left, 1)
-	require.Equal(t, third, left[0].Storage)
-
-	require.NoError(t, store.PostponeRepair(t.Context(), claim, coordinator.Postponement{}))
-	require.NoError(t, store.Removed(t.Context(), repository.ID, all()))
-	_, err = store.Load(t.Context(), repository.ID)
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-}
-
-// testCallerLeft asks everything with a context that has ended.
-func testCallerLeft(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository, claim := claimed(t, store)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	calls := map[string]func() error{
-		"lookup": func() error { _, err := store.Lookup(ctx, repository.Key); return err },
-		"load":   func() error { _, err := store.Load(ctx, repository.ID); return err },
-		"paths": func() error {
-			_, err := store.Paths(ctx, coordinator.Page{Limit: 1})
-			return err
-		},
-		"record": func() error {
-			_, err := store.Record(ctx, write(repository, all()...))
-			return err
-		},
-		"confirm": func() error {
-			_, err := store.Confirm(ctx, coordinator.LateConfirmation{})
-			return err
-		},
-		"hasten": func() error { return store.HastenRepair(ctx, repository.ID, nil) },
-		"verify": func() error { return store.ScheduleVerification(ctx, repository.ID) },
-		"elect": func() error {
-			_, err := store.Elect(ctx, coordinator.Election{Repository: repository.ID})
-			return err
-		},
-		"create":   func() error { return store.Create(ctx, creation("new.git")) },
-		"renew":    func() error { return store.RenewCreations(ctx, nil, 0) },
-		"complete": func() error { return store.Complete(ctx, repository.ID) },
-		"delete":   func() error { _, err := store.Delete(ctx, repository.ID, 0); return err },
-		"removals": func() error { _, err := store.ClaimRemovals(ctx, 1, 0); return err },
-		"removed":  func() error { return store.Removed(ctx, repository.ID, nil) },
-		"claim": func() error {
-			_, err := store.ClaimRepairs(ctx, coordinator.RepairRequest{})
-			return err
-		},
-		"renew repair": func() error { return store.RenewRepair(ctx, claim, time.Hour) },
-		"join":         func() error { return store.JoinRepair(ctx, claim) },
-		"empty":        func() error { return store.EmptyReplica(ctx, claim) },
-		"finish":       func() error { return store.FinishRepair(ctx, claim, 1) },
-		"postpone": func() error {
-			return store.PostponeRepair(ctx, claim, coordinator.Postponement{})
-		},
-	}
-	for name, call := range calls {
-		require.ErrorIs(t, call(), coordinator.ErrMetadataUnavailable, name)
-	}
 }

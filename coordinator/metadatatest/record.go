@@ -1,21 +1,34 @@
 package metadatatest
 
 import (
-	"errors"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/sync/errgroup"
 
 	"praefect/coordinator"
 )
 
+func recordTests() map[string]func(*testing.T, coordinator.Store) {
+	return map[string]func(*testing.T, coordinator.Store){
+		"record":                      testRecord,
+		"record leaves behind":        testRecordLeavesBehind,
+		"record twice":                testRecordTwice,
+		"record superseded":           testRecordSuperseded,
+		"record needs the turn":       testRecordNeedsTurn,
+		"record needs a primary":      testRecordNeedsPrimary,
+		"record during creation":      testRecordDuringCreation,
+		"record keeps unassigned out": testRecordUnassigned,
+		"confirm":                     testConfirm,
+		"confirm too late":            testConfirmTooLate,
+		"hasten repair":               testHasten,
+	}
+}
+
 func testRecord(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := ready(t, store, "repository.git")
-	recorded, err := store.Record(t.Context(), write(repository, all()...))
+	recorded, err := store.Record(t.Context(), write(t, store, repository, all()...))
 	require.NoError(t, err)
 	require.Equal(t, coordinator.Recorded{Generation: 1, Epoch: 1}, recorded)
 
@@ -28,16 +41,16 @@ func testRecord(t *testing.T, store coordinator.Store) {
 // testRecordLeavesBehind replaces the primary and postpones the repair of one that took part.
 func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	outcome := write(ready(t, store, "repository.git"), second)
-	outcome.Primary = second
-	outcome.Delays = map[coordinator.Storage]time.Duration{first: long}
-	recorded, err := store.Record(t.Context(), outcome)
+	made := write(t, store, ready(t, store, "repository.git"), second)
+	made.Primary = second
+	made.Delays = map[coordinator.Storage]time.Duration{first: long}
+	recorded, err := store.Record(t.Context(), made)
 	require.NoError(t, err)
 	require.Equal(t, coordinator.Recorded{
 		Generation: 1, Epoch: 2, Shrunk: true, RepairDue: true,
 	}, recorded)
 
-	repository := load(t, store, outcome.Repository)
+	repository := load(t, store, made.Repository)
 	require.Equal(t, second, repository.Primary)
 	require.Equal(t, coordinator.Epoch(2), repository.Epoch)
 	require.Equal(t, []coordinator.Generation{0, 1, 0}, generations(repository))
@@ -46,7 +59,7 @@ func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
 	require.Equal(t, third, claims[0].Storage)
 
 	// The next write raises only who stood at the base, whatever it is told.
-	recorded, err = store.Record(t.Context(), write(repository, all()...))
+	recorded, err = store.Record(t.Context(), write(t, store, repository, all()...))
 	require.NoError(t, err)
 	require.False(t, recorded.Shrunk, "those were outdated before")
 	require.Equal(t, []coordinator.Generation{0, 2, 0}, generations(load(t, store, repository.ID)))
@@ -54,69 +67,105 @@ func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
 
 func testRecordTwice(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	outcome := write(ready(t, store, "repository.git"), first, second)
-	repository := record(t, store, outcome)
-	again, err := store.Record(t.Context(), outcome)
+	made := write(t, store, ready(t, store, "repository.git"), first, second)
+	repository := record(t, store, made)
+	again, err := store.Record(t.Context(), made)
 	require.NoError(t, err)
 	require.Equal(t, coordinator.Generation(1), again.Generation)
-	require.True(t, again.Shrunk && again.RepairDue, "the second answer is a cautious one")
+	require.True(t, again.Shrunk && again.RepairDue && again.Wanted,
+		"the second answer is a cautious one")
 	require.Equal(t, repository, load(t, store, repository.ID), "nothing has changed")
 
-	other := outcome
-	other.Write = newWrite()
-	_, err = store.Record(t.Context(), other)
-	require.ErrorIs(t, err, coordinator.ErrSuperseded, "another write from the same base")
-
-	record(t, store, write(repository, first, second))
-	_, err = store.Record(t.Context(), outcome)
+	record(t, store, write(t, store, repository, first, second))
+	_, err = store.Record(t.Context(), made)
 	require.ErrorIs(t, err, coordinator.ErrSuperseded, "the repository has moved on")
 }
 
 func testRecordSuperseded(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := ready(t, store, "repository.git")
+	made := write(t, store, repository, all()...)
+	before := load(t, store, repository.ID)
 	for name, change := range map[string]func(*coordinator.WriteOutcome){
-		"epoch":      func(o *coordinator.WriteOutcome) { o.Epoch++ },
-		"old epoch":  func(o *coordinator.WriteOutcome) { o.Epoch-- },
-		"generation": func(o *coordinator.WriteOutcome) { o.Base++ },
-		"repository": func(o *coordinator.WriteOutcome) { o.Repository = newID() },
+		"epoch":         func(o *coordinator.WriteOutcome) { o.Epoch++ },
+		"old epoch":     func(o *coordinator.WriteOutcome) { o.Epoch-- },
+		"generation":    func(o *coordinator.WriteOutcome) { o.Base++ },
+		"repository":    func(o *coordinator.WriteOutcome) { o.Repository = newID() },
+		"another write": func(o *coordinator.WriteOutcome) { o.Write = newWrite() },
 	} {
-		outcome := write(repository, all()...)
-		change(&outcome)
-		_, err := store.Record(t.Context(), outcome)
+		changed := made
+		change(&changed)
+		_, err := store.Record(t.Context(), changed)
 		require.ErrorIs(t, err, coordinator.ErrSuperseded, name)
 	}
-	require.Equal(t, repository, load(t, store, repository.ID))
+	require.Equal(t, before, load(t, store, repository.ID))
+	require.True(t, before.TurnHeld, "a record that is refused leaves the intent")
+	record(t, store, made)
+}
+
+// testRecordNeedsTurn has outcomes without an intent that is still the proxy's own.
+func testRecordNeedsTurn(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	for name, lose := range map[string]func(coordinator.WriteOutcome) error{
+		"closed": func(o coordinator.WriteOutcome) error {
+			_, err := store.CloseTurn(t.Context(), o.Repository, o.Write)
+			return err
+		},
+		"marked": func(o coordinator.WriteOutcome) error {
+			return store.MarkTurn(t.Context(), o.Repository, o.Write, nil)
+		},
+		"adopted": func(o coordinator.WriteOutcome) error {
+			err := store.MarkTurn(t.Context(), o.Repository, o.Write, nil)
+			adopt(t, store, other)
+			return err
+		},
+	} {
+		made := write(t, store, ready(t, store, name+".git"), all()...)
+		require.NoError(t, lose(made), name)
+		for range 2 {
+			before := load(t, store, made.Repository)
+			_, err := store.Record(t.Context(), made)
+			require.ErrorIs(t, err, coordinator.ErrSuperseded, name)
+			require.Equal(t, before, load(t, store, made.Repository), name)
+			made.Epoch = before.Epoch
+		}
+	}
+	_, err := store.Record(t.Context(), outcome(ready(t, store, "none.git"), all()...))
+	require.ErrorIs(t, err, coordinator.ErrSuperseded)
 }
 
 func testRecordNeedsPrimary(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := outdated(t, store, "repository.git")
-	for name, outcome := range map[string]coordinator.WriteOutcome{
-		"nobody":            write(repository),
-		"without primary":   write(repository, second),
-		"outdated new one":  withPrimary(write(repository, all()...), third),
-		"new one unraised":  withPrimary(write(repository, first), second),
-		"new one elsewhere": withPrimary(write(repository, all()...), "gitaly-4"),
+	held := hold(t, store, repository.ID)
+	before := load(t, store, repository.ID)
+	for name, made := range map[string]coordinator.WriteOutcome{
+		"nobody":            outcome(repository),
+		"without primary":   outcome(repository, second),
+		"outdated new one":  withPrimary(outcome(repository, all()...), third),
+		"new one unraised":  withPrimary(outcome(repository, first), second),
+		"new one elsewhere": withPrimary(outcome(repository, all()...), "gitaly-4"),
 	} {
-		_, err := store.Record(t.Context(), outcome)
+		made.Write = held.Write
+		_, err := store.Record(t.Context(), made)
 		require.ErrorIs(t, err, coordinator.ErrSuperseded, name)
 	}
-	require.Equal(t, repository, load(t, store, repository.ID))
+	require.Equal(t, before, load(t, store, repository.ID))
 }
 
 func withPrimary(
-	outcome coordinator.WriteOutcome, primary coordinator.Storage,
+	made coordinator.WriteOutcome, primary coordinator.Storage,
 ) coordinator.WriteOutcome {
-	outcome.Primary = primary
-	return outcome
+	made.Primary = primary
+	return made
 }
 
 func testRecordDuringCreation(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	from := creation("repository.git")
 	require.NoError(t, store.Create(t.Context(), from))
-	repository := record(t, store, write(load(t, store, from.ID), first, second))
+	repository := record(t, store, outcome(load(t, store, from.ID), first, second))
 	require.Equal(t, coordinator.StateCreating, repository.State)
 	require.Empty(t, claimAll(t, store, long, third), "nothing is repaired before it is ready")
 
@@ -133,36 +182,11 @@ func testRecordUnassigned(t *testing.T, store coordinator.Store) {
 	repository := readyFrom(t, store, from)
 	require.True(t, repository.Current(third))
 
-	recorded, err := store.Record(t.Context(), write(repository, first, second))
+	recorded, err := store.Record(t.Context(), write(t, store, repository, first, second))
 	require.NoError(t, err)
 	require.True(t, recorded.Shrunk)
 	require.False(t, recorded.RepairDue)
 	require.Empty(t, claimAll(t, store, long, all()...))
-}
-
-// testRecordsConcurrent lets many writers record from the same base.
-func testRecordsConcurrent(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository := ready(t, store, "repository.git")
-	const writers = 8
-	var won atomic.Int64
-	var group errgroup.Group
-	for range writers {
-		group.Go(func() error {
-			_, err := store.Record(t.Context(), write(repository, all()...))
-			if err == nil {
-				won.Add(1)
-			}
-			if errors.Is(err, coordinator.ErrSuperseded) ||
-				errors.Is(err, coordinator.ErrMetadataUnavailable) {
-				return nil
-			}
-			return err
-		})
-	}
-	require.NoError(t, group.Wait())
-	require.Equal(t, int64(1), won.Load())
-	require.Equal(t, []coordinator.Generation{1, 1, 1}, generations(load(t, store, repository.ID)))
 }
 
 func testConfirm(t *testing.T, store coordinator.Store) {
@@ -185,19 +209,31 @@ func testConfirm(t *testing.T, store coordinator.Store) {
 
 func testConfirmTooLate(t *testing.T, store coordinator.Store) {
 	t.Helper()
+	enlist(t, store, other)
 	for name, meanwhile := range map[string]func(coordinator.Repository){
 		"another write": func(r coordinator.Repository) {
-			record(t, store, write(r, first, second))
+			record(t, store, write(t, store, r, first, second))
 		},
 		"another primary": func(r coordinator.Repository) {
 			_, err := store.Elect(t.Context(), coordinator.Election{
-				Repository: r.ID, Epoch: r.Epoch, Candidate: second,
+				Repository: r.ID, Write: hold(t, store, r.ID).Write, Epoch: r.Epoch,
+				Candidate: second,
+			})
+			require.NoError(t, err)
+		},
+		"adoption": func(r coordinator.Repository) {
+			held := hold(t, store, r.ID)
+			require.NoError(t, store.MarkTurn(t.Context(), r.ID, held.Write, nil))
+			adopted := adopt(t, store, other)
+			require.Len(t, adopted, 1)
+			_, err := store.Resolve(t.Context(), coordinator.Resolution{
+				Repository: r.ID, Write: held.Write, Owner: other, Number: adopted[0].Number,
+				Epoch: adopted[0].Snapshot.Epoch, Base: r.Generation,
 			})
 			require.NoError(t, err)
 		},
 		"removal": func(r coordinator.Repository) {
-			_, err := store.Delete(t.Context(), r.ID, long)
-			require.NoError(t, err)
+			remove(t, store, r.ID)
 		},
 		"repair under way": func(coordinator.Repository) {
 			require.NotEmpty(t, claimAll(t, store, long, third))
@@ -224,18 +260,17 @@ func testConfirmTooLate(t *testing.T, store coordinator.Store) {
 		})
 		require.NoError(t, err, name)
 		require.False(t, taken, name)
-		_, err = store.Delete(t.Context(), repository.ID, long)
 		if name != "removal" {
-			require.NoError(t, err, name)
+			remove(t, store, repository.ID)
 		}
 	}
 }
 
 func testHasten(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	outcome := write(ready(t, store, "repository.git"), first)
-	outcome.Delays = map[coordinator.Storage]time.Duration{second: long, third: long}
-	repository := record(t, store, outcome)
+	made := write(t, store, ready(t, store, "repository.git"), first)
+	made.Delays = map[coordinator.Storage]time.Duration{second: long, third: long}
+	repository := record(t, store, made)
 	require.Empty(t, claimAll(t, store, long, all()...))
 
 	require.NoError(t, store.HastenRepair(t.Context(), repository.ID,
@@ -249,57 +284,4 @@ func testHasten(t *testing.T, store coordinator.Store) {
 	require.NoError(t, store.HastenRepair(t.Context(), repository.ID,
 		map[coordinator.Storage]time.Duration{second: 0}))
 	require.Empty(t, claimAll(t, store, long, second), "a failed repair keeps its pause")
-}
-
-func testVerification(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository := ready(t, store, "repository.git")
-	require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID))
-	require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID))
-	require.ErrorIs(t, store.ScheduleVerification(t.Context(), newID()),
-		coordinator.ErrRepositoryNotFound)
-	outcome := write(repository, all()...)
-	outcome.Verify = true
-	record(t, store, outcome)
-}
-
-func testElect(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository := outdated(t, store, "repository.git")
-	elect := func(epoch coordinator.Epoch, candidate coordinator.Storage) coordinator.Repository {
-		after, err := store.Elect(t.Context(), coordinator.Election{
-			Repository: repository.ID, Epoch: epoch, Candidate: candidate,
-		})
-		require.NoError(t, err)
-		return after
-	}
-	require.Equal(t, repository, elect(1, third), "an outdated replica never becomes primary")
-	require.Equal(t, repository, elect(0, second), "nor anybody in an old epoch")
-	require.Equal(t, repository, elect(1, "gitaly-4"))
-
-	after := elect(1, second)
-	require.Equal(t, second, after.Primary)
-	require.Equal(t, coordinator.Epoch(2), after.Epoch)
-	require.Equal(t, repository.Generation, after.Generation)
-	require.Equal(t, after, load(t, store, repository.ID))
-	_, err := store.Record(t.Context(), write(repository, first, second))
-	require.ErrorIs(t, err, coordinator.ErrSuperseded, "writes of the old epoch are over")
-	_, err = store.Elect(t.Context(), coordinator.Election{Repository: newID()})
-	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
-}
-
-func testElectConcurrent(t *testing.T, store coordinator.Store) {
-	t.Helper()
-	repository := ready(t, store, "repository.git")
-	var group errgroup.Group
-	for _, candidate := range all() {
-		group.Go(func() error {
-			_, err := store.Elect(t.Context(), coordinator.Election{
-				Repository: repository.ID, Epoch: repository.Epoch, Candidate: candidate,
-			})
-			return err
-		})
-	}
-	require.NoError(t, group.Wait())
-	require.Equal(t, coordinator.Epoch(2), load(t, store, repository.ID).Epoch)
 }

@@ -12,6 +12,23 @@ import (
 	"praefect/coordinator"
 )
 
+func repairTests() map[string]func(*testing.T, coordinator.Store) {
+	return map[string]func(*testing.T, coordinator.Store){
+		"claim":                          testClaim,
+		"claim order":                    testClaimOrder,
+		"claims exclude each other":      testClaimsConcurrent,
+		"repair":                         testRepair,
+		"repair never lowers":            testRepairNeverLowers,
+		"repair overtaken by a write":    testRepairOvertaken,
+		"repair and record concurrent":   testRepairRecordConcurrent,
+		"repair loses its claim":         testRepairLosesClaim,
+		"repair of a deleted repository": testRepairDeleted,
+		"repair postponed":               testRepairPostponed,
+		"joining":                        testJoining,
+		"emptying":                       testEmptying,
+	}
+}
+
 func testClaim(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := outdated(t, store, "repository.git")
@@ -40,9 +57,9 @@ func testClaim(t *testing.T, store coordinator.Store) {
 func testClaimOrder(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	outdated(t, store, "two-copies.git")
-	record(t, store, write(ready(t, store, "one-copy.git"), first))
+	record(t, store, write(t, store, ready(t, store, "one-copy.git"), first))
 	pool := creation("@pools/aa/bb/aabb" + fmt.Sprintf("%060d", 0) + ".git")
-	record(t, store, write(readyFrom(t, store, pool), first, second))
+	record(t, store, write(t, store, readyFrom(t, store, pool), first, second))
 
 	var order []string
 	for range 4 {
@@ -125,8 +142,8 @@ func testRepair(t *testing.T, store coordinator.Store) {
 
 func testRepairNeverLowers(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	repository := record(t, store, write(ready(t, store, "repository.git"), all()...))
-	repository = record(t, store, write(repository, first, second))
+	repository := record(t, store, write(t, store, ready(t, store, "repository.git"), all()...))
+	repository = record(t, store, write(t, store, repository, first, second))
 	claims := claimAll(t, store, long, third)
 	require.Len(t, claims, 1)
 	require.NoError(t, store.FinishRepair(t.Context(), claims[0], 0))
@@ -141,7 +158,7 @@ func testRepairNeverLowers(t *testing.T, store coordinator.Store) {
 func testRepairOvertaken(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository, claim := claimed(t, store)
-	record(t, store, write(repository, first, second))
+	record(t, store, write(t, store, repository, first, second))
 	require.NoError(t, store.FinishRepair(t.Context(), claim, repository.Generation))
 	require.Equal(t, []coordinator.Generation{2, 2, 1}, generations(load(t, store, repository.ID)))
 	require.Len(t, claimAll(t, store, long, third), 1)
@@ -156,9 +173,10 @@ func testRepairRecordConcurrent(t *testing.T, store coordinator.Store) {
 		repository := outdated(t, store, fmt.Sprintf("%d.git", i))
 		claims := claimAll(t, store, long, third)
 		require.Len(t, claims, 1)
+		made := write(t, store, repository, all()...)
 		var group errgroup.Group
 		group.Go(func() error {
-			_, err := store.Record(t.Context(), write(repository, all()...))
+			_, err := store.Record(t.Context(), made)
 			return err
 		})
 		group.Go(func() error {
@@ -171,8 +189,7 @@ func testRepairRecordConcurrent(t *testing.T, store coordinator.Store) {
 		due := claimAll(t, store, long, third)
 		require.Equal(t, after.Current(third), len(due) == 0,
 			"generations %v, %d due", generations(after), len(due))
-		_, err := store.Delete(t.Context(), repository.ID, long)
-		require.NoError(t, err)
+		remove(t, store, repository.ID)
 	}
 }
 
@@ -208,8 +225,7 @@ func requireLost(t *testing.T, store coordinator.Store, claim coordinator.Repair
 func testRepairDeleted(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository, claim := claimed(t, store)
-	_, err := store.Delete(t.Context(), repository.ID, long)
-	require.NoError(t, err)
+	remove(t, store, repository.ID)
 	for name, err := range map[string]error{
 		"renew":  store.RenewRepair(t.Context(), claim, long),
 		"join":   store.JoinRepair(t.Context(), claim),
@@ -237,7 +253,7 @@ func testRepairPostponed(t *testing.T, store coordinator.Store) {
 	require.Equal(t, 3, claim.Failures, "what could not begin is no failure")
 
 	require.NoError(t, store.FinishRepair(t.Context(), claim, repository.Generation))
-	record(t, store, write(load(t, store, repository.ID), first, second))
+	record(t, store, write(t, store, load(t, store, repository.ID), first, second))
 	claim = claimAll(t, store, long, third)[0]
 	require.Zero(t, claim.Failures, "success makes up for failures")
 	require.NoError(t, store.PostponeRepair(t.Context(), claim,
@@ -252,7 +268,7 @@ func testJoining(t *testing.T, store coordinator.Store) {
 	require.False(t, joining())
 	require.NoError(t, store.JoinRepair(t.Context(), claim))
 	require.True(t, joining())
-	record(t, store, write(repository, all()...))
+	record(t, store, write(t, store, repository, all()...))
 	require.True(t, joining(), "a write that passes over it changes nothing")
 	require.False(t, load(t, store, repository.ID).Current(third))
 

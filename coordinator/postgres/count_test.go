@@ -3,7 +3,6 @@ package postgres_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -15,9 +14,14 @@ import (
 	"praefect/transaction"
 )
 
+// always is a proxy whose lease holds and that finds everything healthy; it has no peers.
 type always struct{}
 
 func (always) Healthy(coordinator.VirtualStorage, coordinator.Storage) bool { return true }
+
+func (always) Incarnation() (coordinator.Incarnation, bool) { return self, true }
+
+func (always) AwaitAcknowledged(context.Context, coordinator.Sequence) error { return nil }
 
 // counted is a coordinator on PostgreSQL whose statements are counted.
 func counted(t testing.TB) (*coordinator.Coordinator, *postgres.Store, *tracer) {
@@ -28,14 +32,17 @@ func counted(t testing.TB) (*coordinator.Coordinator, *postgres.Store, *tracer) 
 	store, err := postgres.Open(t.Context(), zaptest.NewLogger(t), config)
 	require.NoError(t, err)
 	t.Cleanup(store.Close)
+	enlist(t, store)
+	statements.count()
 	made, err := coordinator.New(coordinator.Dependencies{
 		Cluster: coordinator.Cluster{
 			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
 				"default": {Storages: []coordinator.Storage{"a", "b", "c"}},
 			},
 		},
-		Store: store, Health: always{}, Registerer: prometheus.NewRegistry(),
-	}, zaptest.NewLogger(t), coordinator.Config{RouteAge: time.Hour})
+		Store: store, Health: always{}, Agreed: always{}, Lease: always{}, Peers: always{},
+		Registerer: prometheus.NewRegistry(),
+	}, zaptest.NewLogger(t), coordinator.Config{})
 	require.NoError(t, err)
 	return made, store, statements
 }
@@ -124,7 +131,7 @@ func TestStatements(t *testing.T) {
 
 	_, err = c.BeginRemoval(ctx, counterKey)
 	require.NoError(t, err)
-	require.Equal(t, 2, statements.count(), "removal")
+	require.Equal(t, 3, statements.count(), "removal: turn, deletion, and a look that it is over")
 }
 
 // BenchmarkWrite is a write from its routing to its end with a database on this machine.

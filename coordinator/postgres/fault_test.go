@@ -31,6 +31,17 @@ func (t *tracer) TraceQueryStart(
 	return ctx
 }
 
+// TraceBatchStart counts a batch as one: it is one round trip.
+func (t *tracer) TraceBatchStart(
+	ctx context.Context, connection *pgx.Conn, _ pgx.TraceBatchStartData,
+) context.Context {
+	return t.TraceQueryStart(ctx, connection, pgx.TraceQueryStartData{})
+}
+
+func (t *tracer) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
+
+func (t *tracer) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
 func (t *tracer) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
 
 // count is the number of statements since the last time it was asked.
@@ -48,13 +59,25 @@ func (t *tracer) connection() *pgx.Conn {
 	return t.last
 }
 
+// self is the proxy of all tests.
+const self = coordinator.Incarnation(1)
+
+// enlist lets the proxy live as long as a test.
+func enlist(t testing.TB, store coordinator.Members) {
+	t.Helper()
+	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: self, Name: "self", TTL: time.Hour,
+	})
+	require.NoError(t, err)
+}
+
 func creation(path string) coordinator.Creation {
 	storages := []coordinator.Storage{"a", "b", "c"}
 	id := coordinator.RepositoryID(len(path) + 1)
 	return coordinator.Creation{
 		ID: id, Key: coordinator.Key{VirtualStorage: "default", RelativePath: path},
 		ReplicaPath: coordinator.ReplicaPath(id, path), Primary: "a",
-		Participants: storages, Assigned: storages, TTL: time.Hour,
+		Participants: storages, Assigned: storages, Incarnation: self,
 	}
 }
 
@@ -74,6 +97,7 @@ func TestConnectionsEnd(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Migrated(t)
 	store := open(t, config)
+	enlist(t, store)
 	require.NoError(t, store.Create(t.Context(), creation("a.git")))
 	for range 3 {
 		execute(t, pgtest.Server(t).DSN("postgres"),
@@ -89,6 +113,7 @@ func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Migrated(t)
 	store := open(t, config)
+	enlist(t, store)
 	require.NoError(t, store.Create(t.Context(), creation("a.git")))
 	dsn := pgtest.Server(t).DSN("postgres")
 	execute(t, dsn, "ALTER DATABASE "+config.DBName+" SET default_transaction_read_only = on")
@@ -129,6 +154,7 @@ func TestStatementTimeout(t *testing.T) {
 	config.StatementTimeout = 200 * time.Millisecond
 	impatient := open(t, config)
 	id := creation("a.git").ID
+	enlist(t, store)
 	require.NoError(t, store.Create(t.Context(), creation("a.git")))
 
 	connection, err := pgx.Connect(t.Context(), pgtest.Server(t).DSN(config.DBName))

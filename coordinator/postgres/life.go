@@ -2,7 +2,7 @@ package postgres
 
 import (
 	"context"
-	"time"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,7 +11,7 @@ import (
 
 // Create implements [coordinator.Creator].
 func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error {
-	_, err := query(ctx, s, createSQL, arguments{
+	return s.changed(ctx, createSQL, arguments{
 		"id":              int64(creation.ID),
 		"virtual_storage": string(creation.Key.VirtualStorage),
 		"relative_path":   creation.Key.RelativePath,
@@ -19,23 +19,8 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 		"primary":         string(creation.Primary),
 		"participants":    names(creation.Participants),
 		"assigned":        names(creation.Assigned),
-		"ttl":             milliseconds(creation.TTL),
-	}, pgx.RowTo[int64])
-	return err
-}
-
-// RenewCreations implements [coordinator.Creator].
-func (s *Store) RenewCreations(
-	ctx context.Context, ids []coordinator.RepositoryID, ttl time.Duration,
-) error {
-	numbers := make([]int64, 0, len(ids))
-	for _, id := range ids {
-		numbers = append(numbers, int64(id))
-	}
-	_, err := query(ctx, s, renewCreationsSQL, arguments{
-		"ids": numbers, "ttl": milliseconds(ttl),
-	}, pgx.RowTo[int64])
-	return err
+		"incarnation":     int64(creation.Incarnation),
+	}, coordinator.ErrLeaseLost)
 }
 
 // Complete implements [coordinator.Creator].
@@ -43,34 +28,66 @@ func (s *Store) Complete(ctx context.Context, id coordinator.RepositoryID) error
 	return s.changed(ctx, completeSQL, arguments{"id": int64(id)}, coordinator.ErrSuperseded)
 }
 
+// deleted says what a deletion found and whether it was allowed.
+type deleted struct{ found, done bool }
+
+func scanDeleted(row pgx.CollectableRow) (deleted, error) {
+	var d deleted
+	if err := row.Scan(&d.found, &d.done); err != nil {
+		return deleted{}, fmt.Errorf("scan deletion: %w", err)
+	}
+	return d, nil
+}
+
 // Delete implements [coordinator.Remover].
 func (s *Store) Delete(
-	ctx context.Context, id coordinator.RepositoryID, grace time.Duration,
+	ctx context.Context, deletion coordinator.Deletion,
 ) (coordinator.Repository, error) {
-	err := s.changed(ctx, deleteSQL, arguments{"id": int64(id), "grace": milliseconds(grace)},
-		coordinator.ErrRepositoryNotFound)
-	if err != nil {
+	var (
+		was   deleted
+		after []coordinator.Repository
+	)
+	err := s.batch(ctx, func(a *answers) error {
+		err := a.skip()
+		if err == nil {
+			was, err = first(a, scanDeleted)
+		}
+		if err == nil {
+			after, err = nextRepositories(a)
+		}
+		return err
+	}, lock(deletion.Repository), statement{deleteSQL, arguments{
+		"id": int64(deletion.Repository), "write": int64(deletion.Write),
+		"grace": milliseconds(deletion.Grace), "keep": milliseconds(deletion.Keep),
+	}}, load(deletion.Repository))
+	switch {
+	case err != nil:
 		return coordinator.Repository{}, err
+	case !was.found || len(after) == 0:
+		return coordinator.Repository{}, coordinator.ErrRepositoryNotFound
+	case !was.done:
+		return coordinator.Repository{}, coordinator.ErrSuperseded
 	}
-	return s.Load(ctx, id)
+	return after[0], nil
 }
 
 // ClaimRemovals implements [coordinator.Remover].
 func (s *Store) ClaimRemovals(
-	ctx context.Context, limit int, ttl time.Duration,
+	ctx context.Context, request coordinator.RemovalRequest,
 ) ([]coordinator.Repository, error) {
 	ids, err := query(ctx, s, claimRemovalsSQL, arguments{
-		"limit": limit, "ttl": milliseconds(ttl),
+		"limit": request.Limit, "ttl": milliseconds(request.TTL),
+		"keep": milliseconds(request.Keep),
 	}, pgx.RowTo[coordinator.RepositoryID])
 	if err != nil {
 		return nil, err
 	}
+	found, err := s.repositories(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	claimed := make([]coordinator.Repository, 0, len(ids))
-	for _, id := range ids {
-		repository, err := s.Load(ctx, id)
-		if err != nil {
-			return nil, err
-		}
+	for _, repository := range found {
 		claimed = append(claimed, repository)
 	}
 	return claimed, nil
@@ -80,8 +97,8 @@ func (s *Store) ClaimRemovals(
 func (s *Store) Removed(
 	ctx context.Context, id coordinator.RepositoryID, storages []coordinator.Storage,
 ) error {
-	_, err := query(ctx, s, removedSQL, arguments{
+	_, err := s.changedLocked(ctx, int64(id), removedSQL, arguments{
 		"id": int64(id), "storages": names(storages),
-	}, pgx.RowTo[int64])
+	})
 	return err
 }

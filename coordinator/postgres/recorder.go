@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -11,43 +10,57 @@ import (
 	"praefect/coordinator"
 )
 
-// recordedRow is what the statement says about a record.
+// recordedRow is what a statement says about a record or a resolution.
 type recordedRow struct {
 	coordinator.Recorded
-	// done: this call recorded. repeated: an earlier one did. unmoved: none did yet, though it
-	// could have.
-	done, repeated, unmoved bool
+	// done: this call recorded. repeated: an earlier one did.
+	done, repeated bool
+	// own is the incarnation that recorded; it need not acknowledge.
+	own coordinator.Incarnation
+	// ended are participants that do nothing any more.
+	ended []string
 }
 
-// errUnmoved says that the repository stands where the write began and could not be recorded all
-// the same: an earlier call of which the answer was lost is still at work.
-var errUnmoved = errors.New("an earlier statement has not ended")
-
-// Record implements [coordinator.Recorder].
+// Record implements [coordinator.Recorder]. It is three statements in one round trip: behind the
+// lock of the repository, the second sees exactly what it changes, and the third whoever has
+// enlisted before the invalidation was numbered.
 func (s *Store) Record(
 	ctx context.Context, outcome coordinator.WriteOutcome,
 ) (coordinator.Recorded, error) {
 	late, delays := split(outcome.Delays)
-	row, err := queryOne(ctx, s, recordSQL, arguments{
+	var row recordedRow
+	err := s.batch(ctx, func(a *answers) error {
+		err := a.skip()
+		if err == nil {
+			row, err = first(a, scanRecorded)
+		}
+		var behind behind
+		if err == nil {
+			behind, err = first(a, scanBehind)
+		}
+		row.Await = behind.await(row.own)
+		return err
+	}, lock(outcome.Repository), statement{recordSQL, arguments{
 		"id": int64(outcome.Repository), "write": int64(outcome.Write),
 		"epoch": int64(outcome.Epoch), "base": int64(outcome.Base),
 		"raise": names(outcome.Raise), "primary": string(outcome.Primary),
 		"verify": outcome.Verify, "late": late, "delays": delays,
-	}, scanRecorded)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return coordinator.Recorded{}, coordinator.ErrSuperseded
-	case err != nil:
+	}}, behindOf(outcome.Repository))
+	if err != nil {
 		return coordinator.Recorded{}, err
-	case row.done:
-		return row.Recorded, nil
-	case row.repeated:
-		// What the first call left behind is not known any more; the cautious answer costs little.
-		row.Shrunk, row.RepairDue = true, true
-		return row.Recorded, nil
-	case row.unmoved:
-		return coordinator.Recorded{}, fmt.Errorf("%w: %w",
-			coordinator.ErrMetadataUnavailable, errUnmoved)
+	}
+	return row.answer()
+}
+
+// answer says what the contract says. What a repeated call has left behind is not known any more;
+// the cautious answer costs little.
+func (r recordedRow) answer() (coordinator.Recorded, error) {
+	switch {
+	case r.done:
+		return r.Recorded, nil
+	case r.repeated:
+		r.Shrunk, r.RepairDue, r.Wanted = true, true, true
+		return r.Recorded, nil
 	default:
 		return coordinator.Recorded{}, coordinator.ErrSuperseded
 	}
@@ -55,12 +68,40 @@ func (s *Store) Record(
 
 func scanRecorded(row pgx.CollectableRow) (recordedRow, error) {
 	var r recordedRow
-	err := row.Scan(&r.Generation, &r.Epoch, &r.done, &r.repeated, &r.unmoved,
-		&r.Shrunk, &r.RepairDue)
+	err := row.Scan(&r.Generation, &r.Epoch, &r.done, &r.repeated, &r.Shrunk, &r.RepairDue,
+		&r.Wanted, &r.own, &r.ended)
 	if err != nil {
 		return recordedRow{}, fmt.Errorf("scan record: %w", err)
 	}
 	return r, nil
+}
+
+// behind says which proxies have not applied the last invalidation of a repository.
+type behind struct {
+	invalidated coordinator.Sequence
+	proxies     []coordinator.Incarnation
+}
+
+func behindOf(id coordinator.RepositoryID) statement {
+	return statement{behindSQL, arguments{"id": int64(id)}}
+}
+
+func scanBehind(row pgx.CollectableRow) (behind, error) {
+	var b behind
+	if err := row.Scan(&b.invalidated, &b.proxies); err != nil {
+		return behind{}, fmt.Errorf("scan proxies: %w", err)
+	}
+	return b, nil
+}
+
+// await returns what others than the given one have to acknowledge, or 0.
+func (b behind) await(own coordinator.Incarnation) coordinator.Sequence {
+	for _, incarnation := range b.proxies {
+		if incarnation != own {
+			return b.invalidated
+		}
+	}
+	return 0
 }
 
 // split turns a table of delays into two columns.
@@ -76,11 +117,10 @@ func split(delays map[coordinator.Storage]time.Duration) ([]string, []int64) {
 
 // Confirm implements [coordinator.Recorder].
 func (s *Store) Confirm(ctx context.Context, late coordinator.LateConfirmation) (bool, error) {
-	rows, err := query(ctx, s, confirmSQL, arguments{
+	return s.changedLocked(ctx, int64(late.Repository), confirmSQL, arguments{
 		"id": int64(late.Repository), "epoch": int64(late.Epoch),
 		"generation": int64(late.Generation), "storage": string(late.Storage),
-	}, pgx.RowTo[int64])
-	return len(rows) > 0, err
+	})
 }
 
 // HastenRepair implements [coordinator.Recorder].
@@ -89,32 +129,39 @@ func (s *Store) HastenRepair(
 	delays map[coordinator.Storage]time.Duration,
 ) error {
 	storages, values := split(delays)
-	_, err := query(ctx, s, hastenSQL, arguments{
+	return s.execute(ctx, hastenSQL, arguments{
 		"id": int64(id), "storages": storages, "delays": values,
-	}, pgx.RowTo[int64])
-	return err
+	})
 }
 
-// ScheduleVerification implements [coordinator.Recorder].
-func (s *Store) ScheduleVerification(ctx context.Context, id coordinator.RepositoryID) error {
-	return s.changed(ctx, verifySQL, arguments{"id": int64(id)}, coordinator.ErrRepositoryNotFound)
-}
-
-// Elect implements [coordinator.Recorder]. It takes a second statement to read the result, since a
-// statement does not see what it has changed itself; elections are rare.
+// Elect implements [coordinator.Recorder].
 func (s *Store) Elect(
 	ctx context.Context, election coordinator.Election,
 ) (coordinator.Repository, error) {
-	_, err := query(ctx, s, electSQL, arguments{
-		"id": int64(election.Repository), "epoch": int64(election.Epoch),
-		"candidate": string(election.Candidate),
-	}, pgx.RowTo[int64])
-	if err != nil {
+	var (
+		held  bool
+		after []coordinator.Repository
+	)
+	err := s.batch(ctx, func(a *answers) error {
+		err := a.skip()
+		if err == nil {
+			held, err = first(a, pgx.RowTo[bool])
+		}
+		if err == nil {
+			after, err = nextRepositories(a)
+		}
+		return err
+	}, lock(election.Repository), statement{electSQL, arguments{
+		"id": int64(election.Repository), "write": int64(election.Write),
+		"epoch": int64(election.Epoch), "candidate": string(election.Candidate),
+	}}, load(election.Repository))
+	switch {
+	case err != nil:
 		return coordinator.Repository{}, err
+	case len(after) == 0 || after[0].State != coordinator.StateReady:
+		return coordinator.Repository{}, coordinator.ErrRepositoryNotFound
+	case !held:
+		return coordinator.Repository{}, coordinator.ErrSuperseded
 	}
-	after, err := s.Load(ctx, election.Repository)
-	if err == nil && after.State != coordinator.StateReady {
-		err = coordinator.ErrRepositoryNotFound
-	}
-	return after, err
+	return after[0], nil
 }

@@ -49,7 +49,7 @@ func (s *Store) RenewRepair(
 
 // JoinRepair implements [coordinator.Repairer].
 func (s *Store) JoinRepair(ctx context.Context, claim coordinator.RepairClaim) error {
-	return s.claimed(ctx, joinRepairSQL, claim, nil)
+	return s.claimedLocked(ctx, joinRepairSQL, claim, nil)
 }
 
 // EmptyReplica implements [coordinator.Repairer].
@@ -61,7 +61,7 @@ func (s *Store) EmptyReplica(ctx context.Context, claim coordinator.RepairClaim)
 func (s *Store) FinishRepair(
 	ctx context.Context, claim coordinator.RepairClaim, copied coordinator.Generation,
 ) error {
-	return s.claimed(ctx, finishRepairSQL, claim, arguments{"copied": int64(copied)})
+	return s.claimedLocked(ctx, finishRepairSQL, claim, arguments{"copied": int64(copied)})
 }
 
 // PostponeRepair implements [coordinator.Repairer].
@@ -75,11 +75,28 @@ func (s *Store) PostponeRepair(
 
 // claimed runs a statement that changes a replica as long as the claim on it holds.
 func (s *Store) claimed(
-	ctx context.Context, statement string, claim coordinator.RepairClaim, more arguments,
+	ctx context.Context, text string, claim coordinator.RepairClaim, more arguments,
 ) error {
+	return s.changed(ctx, text, claimArguments(claim, more), coordinator.ErrSuperseded)
+}
+
+// claimedLocked does the same behind the lock of the repository.
+func (s *Store) claimedLocked(
+	ctx context.Context, text string, claim coordinator.RepairClaim, more arguments,
+) error {
+	changed, err := s.changedLocked(
+		ctx, int64(claim.Repository), text, claimArguments(claim, more),
+	)
+	if err == nil && !changed {
+		return coordinator.ErrSuperseded
+	}
+	return err
+}
+
+func claimArguments(claim coordinator.RepairClaim, more arguments) arguments {
 	parameters := arguments{
 		"id": int64(claim.Repository), "storage": string(claim.Storage), "claim": int64(claim.ID),
 	}
 	maps.Copy(parameters, more)
-	return s.changed(ctx, statement, parameters, coordinator.ErrSuperseded)
+	return parameters
 }

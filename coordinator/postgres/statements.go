@@ -2,7 +2,7 @@ package postgres
 
 import _ "embed"
 
-// Each statement is one operation of the contract.
+// Each statement is an operation of the contract or a part of one.
 
 //go:embed sql/ping.sql
 var pingSQL string
@@ -16,8 +16,23 @@ var loadSQL string
 //go:embed sql/paths.sql
 var pathsSQL string
 
+//go:embed sql/lock.sql
+var lockSQL string
+
+//go:embed sql/open_turn.sql
+var openTurnSQL string
+
+//go:embed sql/close_turn.sql
+var closeTurnSQL string
+
+//go:embed sql/mark_turn.sql
+var markTurnSQL string
+
 //go:embed sql/record.sql
 var recordSQL string
+
+//go:embed sql/behind.sql
+var behindSQL string
 
 //go:embed sql/confirm.sql
 var confirmSQL string
@@ -25,17 +40,11 @@ var confirmSQL string
 //go:embed sql/hasten.sql
 var hastenSQL string
 
-//go:embed sql/verify.sql
-var verifySQL string
-
 //go:embed sql/elect.sql
 var electSQL string
 
 //go:embed sql/create.sql
 var createSQL string
-
-//go:embed sql/renew_creations.sql
-var renewCreationsSQL string
 
 //go:embed sql/complete.sql
 var completeSQL string
@@ -66,3 +75,63 @@ var finishRepairSQL string
 
 //go:embed sql/postpone_repair.sql
 var postponeRepairSQL string
+
+//go:embed sql/adopt.sql
+var adoptSQL string
+
+//go:embed sql/resolve.sql
+var resolveSQL string
+
+//go:embed sql/drop_turn.sql
+var dropTurnSQL string
+
+//go:embed sql/settle.sql
+var settleSQL string
+
+//go:embed sql/verify.sql
+var verifySQL string
+
+//go:embed sql/claim_verifications.sql
+var claimVerificationsSQL string
+
+//go:embed sql/verified.sql
+var verifiedSQL string
+
+//go:embed sql/end_namesakes.sql
+var endNamesakesSQL string
+
+//go:embed sql/enlist.sql
+var enlistSQL string
+
+//go:embed sql/renew.sql
+var renewSQL string
+
+//go:embed sql/invalidations.sql
+var invalidationsSQL string
+
+//go:embed sql/reports.sql
+var reportsSQL string
+
+//go:embed sql/timeline.sql
+var timelineSQL string
+
+//go:embed sql/prune_invalidations.sql
+var pruneInvalidationsSQL string
+
+//go:embed sql/prune_proxies.sql
+var pruneProxiesSQL string
+
+//go:embed sql/acknowledge.sql
+var acknowledgeSQL string
+
+//go:embed sql/acknowledged.sql
+var acknowledgedSQL string
+
+//go:embed sql/resign.sql
+var resignSQL string
+
+//go:embed sql/listen.sql
+var listenSQL string
+
+//go:embed sql/probe.sql
+var probeSQL string

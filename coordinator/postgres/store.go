@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,9 +19,13 @@ const serverVersionMin = 110000
 
 // Store implements [coordinator.Store]. Safe for concurrent use.
 type Store struct {
-	pool    *pgxpool.Pool
-	timeout time.Duration
-	log     *zap.Logger
+	pool *pgxpool.Pool
+	// listener is how to connect for notices.
+	listener *pgx.ConnConfig
+	timeout  time.Duration
+	// renewals counts, since not each one prunes.
+	renewals atomic.Uint64
+	log      *zap.Logger
 }
 
 // Open makes a store. It does not connect; [Store.Ping] does. Errors match [ErrInvalidConfig].
@@ -33,7 +38,10 @@ func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
-	return &Store{pool: pool, timeout: config.withDefaults().StatementTimeout, log: log}, nil
+	return &Store{
+		pool: pool, listener: parameters.ConnConfig.Copy(),
+		timeout: config.withDefaults().StatementTimeout, log: log,
+	}, nil
 }
 
 // Close gives up all connections and waits for the statements under way.
@@ -60,23 +68,34 @@ func ping(_ context.Context, parameters pgxpool.ShouldPingParams) bool {
 // arguments are the named parameters of a statement.
 type arguments = pgx.StrictNamedArgs
 
-// query runs a statement and collects its rows, bounded in time, once more if it surely was not
-// executed. All statements of the package go through here.
-func query[T any](
-	ctx context.Context, s *Store, statement string, parameters arguments,
-	collect func(pgx.CollectableRow) (T, error),
-) ([]T, error) {
+// run sends something to the server, bounded in time, once more if it surely was not executed.
+// Everything that the package does on the pool goes through here.
+func (s *Store) run(ctx context.Context, attempt func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	rows, err := collectRows(ctx, s, statement, parameters, collect)
+	err := attempt(ctx)
 	if err != nil && stale(err) {
 		s.log.Warn("connections to the database are given up", zap.Error(err))
 		s.pool.Reset()
 	}
 	if err != nil && repeatable(err) {
-		rows, err = collectRows(ctx, s, statement, parameters, collect)
+		err = attempt(ctx)
 	}
-	return rows, translate(err)
+	return translate(err)
+}
+
+// query runs a statement and collects its rows.
+func query[T any](
+	ctx context.Context, s *Store, statement string, parameters arguments,
+	collect func(pgx.CollectableRow) (T, error),
+) ([]T, error) {
+	var rows []T
+	err := s.run(ctx, func(ctx context.Context) error {
+		var err error
+		rows, err = collectRows(ctx, s, statement, parameters, collect)
+		return err
+	})
+	return rows, err
 }
 
 // read runs a statement that changes nothing, once more on another connection if the first one

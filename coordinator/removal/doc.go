@@ -8,5 +8,8 @@
 // waits for the end of the repair's claim, and one on a storage that is not configured or not
 // healthy waits for that storage.
 //
+// While a node may still be acting on what it was told before, as after a creation whose proxy
+// died, the row is kept: the disks are cleaned at once, and again when that time is over.
+//
 // Several processes may run a worker; claims keep them apart, and removing twice does no harm.
 package removal

@@ -14,7 +14,7 @@ import (
 
 // Defaults of [Config].
 const (
-	defaultPoll = 5 * time.Second
+	defaultPoll = time.Second
 	// defaultBatch is also how many repositories are removed at once.
 	defaultBatch = 10
 	// defaultRetry is when a removal that is not complete is tried again, by whomever. It is longer
@@ -22,12 +22,14 @@ const (
 	defaultRetry = time.Minute
 	// defaultCall bounds the removal of one replica; deleting files takes time.
 	defaultCall = 45 * time.Second
+	// defaultKeep is a node's own deadline for a vote, 5 min, and a margin.
+	defaultKeep = 5*time.Minute + 30*time.Second
 )
 
 // Store is what removals need of the metadata.
 type Store interface {
 	ClaimRemovals(
-		ctx context.Context, limit int, ttl time.Duration,
+		ctx context.Context, request coordinator.RemovalRequest,
 	) ([]coordinator.Repository, error)
 	Removed(
 		ctx context.Context, id coordinator.RepositoryID, storages []coordinator.Storage,
@@ -48,7 +50,7 @@ type Replica struct {
 
 // Config tunes a [Worker]. The zero value of a field means its default.
 type Config struct {
-	// Poll is how often removals are looked for without being told. Default 5 s.
+	// Poll is how often removals are looked for without being told. Default 1 s.
 	Poll time.Duration
 	// Batch bounds the repositories that are removed at once. Default 10.
 	Batch int
@@ -56,6 +58,9 @@ type Config struct {
 	Retry time.Duration
 	// Call bounds the removal of one replica. Default 45 s; it should be below Retry.
 	Call time.Duration
+	// Keep is how long a repository is remembered whose creation nobody ended: until then a node
+	// may still create it. Default 5.5 min.
+	Keep time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -70,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Call == 0 {
 		c.Call = defaultCall
+	}
+	if c.Keep == 0 {
+		c.Keep = defaultKeep
 	}
 	return c
 }
@@ -94,7 +102,8 @@ type Worker struct {
 
 // New returns a worker. Errors match [ErrInvalidConfig] or come from the registerer.
 func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, error) {
-	if config.Poll < 0 || config.Batch < 0 || config.Retry < 0 || config.Call < 0 {
+	if config.Poll < 0 || config.Batch < 0 || config.Retry < 0 ||
+		config.Call < 0 || config.Keep < 0 {
 		return nil, fmt.Errorf("%w: %+v", ErrInvalidConfig, config)
 	}
 	removed := prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -128,7 +137,9 @@ func (w *Worker) Run(ctx context.Context) error {
 
 // batch removes what is due and returns how many repositories that were.
 func (w *Worker) batch(ctx context.Context) int {
-	repositories, err := w.Store.ClaimRemovals(ctx, w.config.Batch, w.config.Retry)
+	repositories, err := w.Store.ClaimRemovals(ctx, coordinator.RemovalRequest{
+		Limit: w.config.Batch, TTL: w.config.Retry, Keep: w.config.Keep,
+	})
 	if err != nil {
 		if ctx.Err() == nil {
 			w.log.Warn("due removals are not claimed", zap.Error(err))
@@ -175,7 +186,7 @@ func (w *Worker) remove(ctx context.Context, repository coordinator.Repository) 
 		return
 	}
 	if len(gone) == len(repository.Replicas) {
-		w.log.Info("repository removed", zap.Inline(repository))
+		w.log.Info("repository removed from all disks", zap.Inline(repository))
 	}
 }
 

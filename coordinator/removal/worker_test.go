@@ -16,6 +16,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
+	"praefect/coordinator/metadatatest"
 	"praefect/coordinator/removal"
 )
 
@@ -81,23 +82,51 @@ func (n *nodes) enter() {
 	n.most = max(n.most, n.now)
 }
 
+// counts says how often each replica was removed.
+func (n *nodes) counts() []int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var counts []int
+	for _, count := range n.removed {
+		counts = append(counts, count)
+	}
+	return counts
+}
+
 func (n *nodes) leave() { n.set(func() { n.now-- }) }
 
-// deleted makes a repository on three storages and deletes it.
+// undone makes a repository on three storages and undoes its creation, after which it is kept for
+// the given time.
+func undone(
+	t *testing.T, store *memory.Store, id coordinator.RepositoryID, keep time.Duration,
+) coordinator.Repository {
+	t.Helper()
+	create(t, store, id, metadatatest.Enlist(t, store))
+	repository, err := store.Delete(t.Context(), coordinator.Deletion{Repository: id, Keep: keep})
+	require.NoError(t, err)
+	return repository
+}
+
+// deleted is undone and is not kept.
 func deleted(
 	t *testing.T, store *memory.Store, id coordinator.RepositoryID,
 ) coordinator.Repository {
+	t.Helper()
+	return undone(t, store, id, 0)
+}
+
+func create(
+	t *testing.T, store *memory.Store, id coordinator.RepositoryID,
+	by coordinator.Incarnation,
+) {
 	t.Helper()
 	storages := []coordinator.Storage{"a", "b", "c"}
 	path := fmt.Sprintf("%d.git", id)
 	require.NoError(t, store.Create(t.Context(), coordinator.Creation{
 		ID: id, Key: coordinator.Key{VirtualStorage: virtual, RelativePath: path},
 		ReplicaPath: coordinator.ReplicaPath(id, path), Primary: "a",
-		Participants: storages, Assigned: storages, TTL: time.Minute,
+		Participants: storages, Assigned: storages, Incarnation: by,
 	}))
-	repository, err := store.Delete(t.Context(), id, 0)
-	require.NoError(t, err)
-	return repository
 }
 
 // start runs a worker until the returned function is called.
@@ -195,11 +224,47 @@ func TestRemovalGoesOn(t *testing.T) {
 	}
 }
 
+// TestRemovalIsRepeated has creations whose nodes may be at work still: their disks are cleaned at
+// once and again when that time is over, and not in between.
+func TestRemovalIsRepeated(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(*testing.T, *memory.Store){
+		"failed": func(t *testing.T, store *memory.Store) {
+			t.Helper()
+			undone(t, store, 1, 5*time.Minute)
+		},
+		"of a proxy that ended": func(t *testing.T, store *memory.Store) {
+			t.Helper()
+			by := metadatatest.Enlist(t, store)
+			create(t, store, 1, by)
+			require.NoError(t, store.Resign(t.Context(), by))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				store, on := memory.New(), newNodes()
+				begin(t, store)
+				stop := start(t, store, on, nil)
+				defer stop()
+				for _, wait := range []time.Duration{10 * time.Second, 4 * time.Minute} {
+					<-time.After(wait)
+					require.Equal(t, []int{1, 1, 1}, on.counts())
+					require.False(t, gone(t, store, 1))
+				}
+				<-time.After(90 * time.Second)
+				require.Equal(t, []int{2, 2, 2}, on.counts())
+				require.True(t, gone(t, store, 1))
+			})
+		})
+	}
+}
+
 // away is a store that does not answer.
 type away struct{ *memory.Store }
 
 func (away) ClaimRemovals(
-	context.Context, int, time.Duration,
+	context.Context, coordinator.RemovalRequest,
 ) ([]coordinator.Repository, error) {
 	return nil, coordinator.ErrMetadataUnavailable
 }

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/coordinator"
+	"praefect/transaction/failpoint"
 )
 
 // giveBackTimeout bounds the statement that gives a claim back when the worker is ending.
@@ -76,6 +77,7 @@ func (r *repair) do(ctx context.Context) error {
 	if err := r.Store.JoinRepair(ctx, r.claim); err != nil {
 		return fmt.Errorf("let replica join: %w", err)
 	}
+	failpoint.Hit(failpoint.Joined)
 	start := time.Now()
 	if err := r.awaitJoined(ctx); err != nil {
 		return err
@@ -168,7 +170,10 @@ func (r *repair) awaitJoined(ctx context.Context) error {
 func (r *repair) finish(ctx context.Context, bound time.Duration) error {
 	waiting, cancel := context.WithTimeout(ctx, r.config.Hold)
 	defer cancel()
-	hold, err := r.Turns.Hold(waiting, r.claim)
+	hold, err := r.Turns.Hold(waiting, coordinator.HoldRequest{
+		Key: r.claim.Key, Repository: r.claim.Repository, Kind: coordinator.KindHold,
+		Quiet: true,
+	})
 	if err != nil {
 		return err
 	}
@@ -184,6 +189,7 @@ func (r *repair) finish(ctx context.Context, bound time.Duration) error {
 	if err := r.transfer(bounded, r.job(hold.Repository, source)); err != nil {
 		return err
 	}
+	failpoint.Hit(failpoint.Copied)
 	if err := r.Store.FinishRepair(ctx, r.claim, hold.Repository.Generation); err != nil {
 		return fmt.Errorf("finish repair: %w", err)
 	}

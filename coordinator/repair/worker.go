@@ -22,7 +22,7 @@ type Store interface {
 // it.
 type Turns interface {
 	AwaitJoined(ctx context.Context, claim coordinator.RepairClaim) error
-	Hold(ctx context.Context, claim coordinator.RepairClaim) (*coordinator.Hold, error)
+	Hold(ctx context.Context, request coordinator.HoldRequest) (*coordinator.Hold, error)
 }
 
 // Copier works on the nodes. Its calls end when their context does.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
+	"praefect/coordinator/metadatatest"
 	"praefect/coordinator/repair"
 	"praefect/transaction"
 )
@@ -181,13 +183,16 @@ type world struct {
 	*coordinator.Coordinator
 	store *memory.Store
 	disks *disks
+	alone metadatatest.Alone
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{store: memory.New(), disks: newDisks()}
+	w.alone = metadatatest.NewAlone(t, w.store)
 	made, err := coordinator.New(coordinator.Dependencies{
-		Cluster: cluster(), Store: w.store, Health: w.disks,
+		Cluster: cluster(), Store: w.store, Health: w.disks, Agreed: w.disks,
+		Lease: w.alone, Peers: w.alone,
 		Registerer: prometheus.NewRegistry(),
 	}, zap.NewNop(), coordinator.Config{})
 	require.NoError(t, err)
@@ -228,17 +233,15 @@ func (w *world) workOn(t *testing.T, store repair.Store, config repair.Config) f
 // repository makes a repository that is current on all disks, its primary a.
 func (w *world) repository(t *testing.T, path string) coordinator.Repository {
 	t.Helper()
-	write, err := w.BeginCreation(t.Context(), key(path), coordinator.CreationOptions{})
-	require.NoError(t, err)
-	_, err = write.Finish(t.Context(), coordinator.Result{
-		PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
-	})
-	require.NoError(t, err)
+	incarnation, _ := w.alone.Incarnation()
+	id := coordinator.RepositoryID(rand.Int64N(1<<62) + 1)
+	require.NoError(t, w.store.Create(t.Context(), coordinator.Creation{
+		ID: id, Key: key(path), ReplicaPath: coordinator.ReplicaPath(id, path), Primary: "a",
+		Participants: []coordinator.Storage{"a", "b", "c"},
+		Assigned:     []coordinator.Storage{"a", "b", "c"}, Incarnation: incarnation,
+	}))
+	require.NoError(t, w.store.Complete(t.Context(), id))
 	repository := w.load(t, path)
-	_, err = w.store.Elect(t.Context(), coordinator.Election{
-		Repository: repository.ID, Epoch: repository.Epoch, Candidate: "a",
-	})
-	require.NoError(t, err)
 	<-time.After(time.Second)
 	for _, storage := range []coordinator.Storage{"a", "b", "c"} {
 		w.disks.apply(storage, repository.ReplicaPath, "refs/heads/main", 0)

@@ -23,6 +23,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
+	"praefect/coordinator/metadatatest"
 	"praefect/proxy/backend"
 	"praefect/proxy/gitalypb"
 	"praefect/proxy/native"
@@ -87,6 +88,7 @@ type cluster struct {
 	conns       map[string]grpc.ClientConnInterface
 	coordinator *coordinator.Coordinator
 	store       *memory.Store
+	alone       metadatatest.Alone
 	removed     chan string
 	readiness   map[string]func(context.Context) error
 	client      grpc.ClientConnInterface
@@ -127,13 +129,15 @@ func setup(t *testing.T) *cluster {
 		})
 	}
 	var err error
+	c.alone = metadatatest.NewAlone(t, c.store)
 	c.coordinator, err = coordinator.New(coordinator.Dependencies{
 		Cluster: coordinator.Cluster{
 			VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
 				"default": {Storages: []coordinator.Storage{"a", "b"}},
 			},
 		},
-		Store: c.store, Health: c, Registerer: prometheus.NewRegistry(),
+		Store: c.store, Health: c, Agreed: c, Lease: c.alone, Peers: c.alone,
+		Registerer: prometheus.NewRegistry(),
 	}, zaptest.NewLogger(t), coordinator.Config{})
 	require.NoError(t, err)
 	services := native.New(native.Dependencies{
@@ -170,10 +174,11 @@ func (c *cluster) create(t *testing.T, path string) coordinator.Repository {
 	t.Helper()
 	id := coordinator.RepositoryID(len(path))
 	both := []coordinator.Storage{"a", "b"}
+	incarnation, _ := c.alone.Incarnation()
 	require.NoError(t, c.store.Create(t.Context(), coordinator.Creation{
 		ID: id, Key: coordinator.Key{VirtualStorage: "default", RelativePath: path},
 		ReplicaPath: coordinator.ReplicaPath(id, path), Primary: "a",
-		Participants: both, Assigned: both, TTL: time.Minute,
+		Participants: both, Assigned: both, Incarnation: incarnation,
 	}))
 	require.NoError(t, c.store.Complete(t.Context(), id))
 	repo, err := c.store.Load(t.Context(), id)

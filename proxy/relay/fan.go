@@ -10,6 +10,8 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+
+	"praefect/transaction/failpoint"
 )
 
 // Fan is one call on several nodes. Its methods are for one goroutine, the call's handler, in the
@@ -288,6 +290,7 @@ func (f *Fan) Leave(done func()) {
 	f.relay.tasks.Go(func() {
 		defer f.relay.metrics.draining.Dec()
 		defer f.relay.draining.Add(-1)
+		failpoint.Hit(failpoint.Answered)
 		f.drain()
 		done()
 	})

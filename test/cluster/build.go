@@ -6,14 +6,17 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"strings"
 )
 
-// Build builds the programs of this module into dir. The working directory must lie in the module.
-// The Go build cache makes a second build of the same sources a matter of a second.
-func Build(ctx context.Context, dir string) (Programs, error) {
+// Build builds the programs of this module into dir, with build tags if there are any. The working
+// directory must lie in the module. The Go build cache makes a second build of the same sources a
+// matter of a second.
+func Build(ctx context.Context, dir string, tags ...string) (Programs, error) {
 	var output bytes.Buffer
 
-	command := exec.CommandContext(ctx, "go", "build", "-o", dir+string(filepath.Separator),
+	command := exec.CommandContext(ctx, "go", "build",
+		"-tags", strings.Join(tags, ","), "-o", dir+string(filepath.Separator),
 		"praefect/cmd/praefect", "praefect/cmd/praefect-node", "praefect/cmd/praefect-hooks")
 	command.Stdout, command.Stderr = &output, &output
 

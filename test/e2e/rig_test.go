@@ -137,7 +137,7 @@ func (r *rig) checkHealth(t *testing.T) {
 	if r.Proxy().Process().Running() {
 		assert.EventuallyWithT(t, func(c *assert.CollectT) {
 			for _, name := range []string{
-				"transactions_live", "unsettled_writes", "draining_calls",
+				"transactions_live", "turns_left_open", "draining_calls",
 			} {
 				assert.Zero(c, r.metric(c, "gitaly_praefect_"+name), name)
 			}

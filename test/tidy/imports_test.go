@@ -24,6 +24,8 @@ type layer struct {
 // The wire packages: what a node and a proxy share.
 const (
 	messages = "proxy/gitalypb"
+	// stops are the places where tests stop a process; nothing of them ships.
+	stops    = "transaction/failpoint"
 	anything = "*"
 )
 
@@ -38,18 +40,20 @@ func layers() []layer {
 		},
 		{
 			folder: "transaction/registry",
-			own:    []string{"transaction$", "coordinator$", messages},
+			own:    []string{"transaction$", stops, "coordinator$", messages},
 			why:    "the shell around the voting rules serves the vote RPC and asks for turns",
 		},
 		{
-			folder: "coordinator", own: []string{"transaction$", "coordinator$"},
+			folder: "coordinator", own: []string{"transaction$", stops, "coordinator$"},
 			foreign: slices.Concat(noWire, noSQL),
 			why:     "it decides, without wire and SQL; sub-packages do not import each other",
 		},
 		{
 			folder: "coordinator/postgres",
-			own:    []string{"transaction$", "coordinator$", "coordinator/postgres", "migrations"},
-			why:    "SQL lives here alone",
+			own: []string{
+				"transaction$", stops, "coordinator$", "coordinator/postgres", "migrations",
+			},
+			why: "SQL lives here alone",
 		},
 		{folder: "migrations", why: "SQL files and their embedding"},
 		{

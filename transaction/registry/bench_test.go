@@ -20,8 +20,12 @@ type instant struct{}
 func (instant) TakeTurn(context.Context) ([]transaction.Voter, error) { return nil, nil }
 func (instant) Contended() bool                                       { return false }
 func (instant) ReleaseTurn(context.Context)                           {}
-func (instant) Committing()                                           {}
-func (instant) Record(context.Context, transaction.Record) error      { return nil }
+func (instant) Leased() bool                                          { return true }
+
+func (instant) Overran(context.Context) error { return nil }
+
+func (instant) Committing()                                      {}
+func (instant) Record(context.Context, transaction.Record) error { return nil }
 
 func (instant) Confirm(context.Context, uint64, transaction.Voter) (bool, error) {
 	return true, nil

@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/transaction"
+	"praefect/transaction/failpoint"
 )
 
 // step lets an event happen and does what follows from it.
@@ -36,10 +37,9 @@ func (l *Live) apply(r transaction.Ready) bool {
 	if r.Committing {
 		l.grace.began = time.Time{}
 		l.writer.Committing()
+		failpoint.Hit(failpoint.PreparedWon)
 	}
-	for _, a := range r.Answers {
-		l.deliver(a)
-	}
+	l.answer(r)
 	l.await(r.Awaited)
 	if r.Record != nil {
 		l.work(func() { l.record(*r.Record) })
@@ -57,6 +57,39 @@ func (l *Live) apply(r transaction.Ready) bool {
 		l.startGrace(*r.Grace)
 	}
 	return r.YieldTurn && l.yieldTurn()
+}
+
+// answer hands out decisions; l.mu is held. Nobody is let go to commit without a lease, because
+// others may have compared the replicas already. It is looked at before and, since this process may
+// have been frozen in between, after.
+func (l *Live) answer(r transaction.Ready) {
+	released := false
+	for i, a := range r.Answers {
+		releases := a.Decision == transaction.Commit && a.Phase != transaction.Committed
+		if releases && !l.writer.Leased() {
+			l.log.Warn("vote is refused because the lease is lost",
+				zap.Uint64("transaction_id", l.id), zap.String("node", string(a.Voter)))
+			a.Decision, releases = transaction.Abort, false
+		}
+		released = released || releases && a.Phase == transaction.Prepared
+		l.deliver(a)
+		if r.Committing && i == 0 {
+			failpoint.Hit(failpoint.FirstCommitTold)
+		}
+	}
+	if released && !l.writer.Leased() {
+		l.work(l.overran)
+	}
+}
+
+// overran has the replicas compared again that may still be changing.
+func (l *Live) overran() {
+	ctx, cancel := l.bound(l.registry.config.RecordTimeout)
+	defer cancel()
+	if err := l.writer.Overran(ctx); err != nil {
+		l.log.Error("comparison of replicas is not scheduled",
+			zap.Uint64("transaction_id", l.id), zap.Error(err))
+	}
 }
 
 // work runs f in a goroutine that Finish waits for; l.mu is held.
@@ -85,7 +118,9 @@ func (l *Live) checkIdle() {
 func (l *Live) record(r transaction.Record) {
 	ctx, cancel := l.bound(l.registry.config.RecordTimeout)
 	defer cancel()
+	failpoint.Hit(failpoint.Confirmed)
 	err := l.writer.Record(ctx, r)
+	failpoint.Hit(failpoint.Recorded)
 	l.step(func() {
 		if err != nil {
 			l.registry.metrics.records.WithLabelValues("failed").Inc()

@@ -78,6 +78,10 @@ func (w *writer) Contended() bool {
 
 func (w *writer) ReleaseTurn(context.Context) { w.note("release") }
 
+func (w *writer) Leased() bool { return true }
+
+func (w *writer) Overran(context.Context) error { return nil }
+
 func (w *writer) Committing() {
 	w.note("committing")
 	if w.committing != nil {

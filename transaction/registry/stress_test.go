@@ -145,7 +145,11 @@ func (f *flaky) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
 
 func (f *flaky) Contended() bool             { return f.happens(2) }
 func (f *flaky) ReleaseTurn(context.Context) {}
-func (f *flaky) Committing()                 {}
+func (f *flaky) Leased() bool                { return true }
+
+func (f *flaky) Overran(context.Context) error { return nil }
+
+func (f *flaky) Committing() {}
 
 func (f *flaky) Record(context.Context, transaction.Record) error {
 	if f.happens(40) {

@@ -20,6 +20,12 @@ type Turn interface {
 
 // Recorder writes the outcomes of one write call.
 type Recorder interface {
+	// Leased says whether this process may still let nodes commit. It must not block and must not
+	// call the Live.
+	Leased() bool
+	// Overran says that the lease had run out when nodes were told to commit, so that somebody may
+	// have decided without them.
+	Overran(ctx context.Context) error
 	// Committing says that nodes are about to commit: until the record, reads go to the primary.
 	// It must not block and must not call the Live.
 	Committing()

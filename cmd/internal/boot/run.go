@@ -31,8 +31,9 @@ type server struct {
 
 	log *zap.Logger
 	parts
-	// workers run until everything else has ended; serving are the listeners.
-	workers, serving group
+	// serving are the listeners. The others end after the calls, in this order: workers, what ends
+	// turns, the lease.
+	serving, workers, turns, leases group
 	// closers end what was made, the last first.
 	closers []closer
 }
@@ -55,7 +56,8 @@ type closer struct {
 // grace was over before everything had ended; in the last case some goroutines are left.
 func Run(ctx context.Context, log *zap.Logger, options Options) error {
 	s := &server{
-		Options: options, log: log, workers: newGroup(ctx), serving: newGroup(ctx),
+		Options: options, log: log,
+		serving: newGroup(ctx), workers: newGroup(ctx), turns: newGroup(ctx), leases: newGroup(ctx),
 	}
 
 	err := s.start(ctx)
@@ -133,8 +135,10 @@ func (s *server) endAll(ctx context.Context) error {
 	if s.relay != nil {
 		errs = append(errs, s.relay.Close(ctx))
 	}
-	s.workers.stop()
-	errs = append(errs, s.workers.wait())
+	for _, group := range []group{s.workers, s.turns, s.leases} {
+		group.stop()
+		errs = append(errs, group.wait())
+	}
 
 	for _, part := range slices.Backward(s.closers) {
 		if err := part.close(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -12,13 +13,16 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/health"
+	"praefect/coordinator/membership"
 	"praefect/coordinator/postgres"
+	"praefect/coordinator/recovery"
 	"praefect/coordinator/removal"
 	"praefect/coordinator/repair"
 	"praefect/proxy"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/digest"
 	"praefect/proxy/method"
 	"praefect/proxy/native"
 	"praefect/proxy/relay"
@@ -34,6 +38,7 @@ type parts struct {
 	votes        *registry.Registry
 	sidechannels *sidechannel.Registry
 	health       *health.Checker
+	membership   *membership.Worker
 	pool         *backend.Pool
 	coordinator  *coordinator.Coordinator
 	copier       *replicate.Copier
@@ -51,10 +56,12 @@ func (s *server) start(ctx context.Context) error {
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
+		{"membership", s.startMembership},
 		{"coordinator", s.startCoordinator},
 		{"calls", s.startCalls},
 		{"workers", s.startWorkers},
 		{"health checks", s.awaitHealth},
+		{"lease", s.awaitLease},
 		{"listeners", s.startListeners},
 	} {
 		if err := step.take(ctx); err != nil {
@@ -103,11 +110,44 @@ func (s *server) startVoting(context.Context) (err error) {
 	return err
 }
 
+func (s *server) startMembership(context.Context) error {
+	name, err := s.name()
+	if err != nil {
+		return err
+	}
+	s.membership, err = membership.New(membership.Dependencies{
+		Cluster:    s.Config.Cluster(),
+		Store:      s.store,
+		Health:     s.health,
+		Registerer: s.metrics,
+	}, s.log.Named("membership"), s.Config.Transactions.Membership(name))
+
+	return err
+}
+
+// name tells this proxy from the others of the cluster, and is the same after a restart: the host
+// and where it listens.
+func (s *server) name() (string, error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("find the host's name: %w", err)
+	}
+	address := s.Config.ListenAddr
+	if address == "" {
+		address = s.Config.Socket()
+	}
+
+	return host + " " + address, nil
+}
+
 func (s *server) startCoordinator(context.Context) (err error) {
 	s.coordinator, err = coordinator.New(coordinator.Dependencies{
 		Cluster:    s.Config.Cluster(),
 		Store:      s.store,
 		Health:     s.health,
+		Agreed:     s.membership,
+		Lease:      s.membership,
+		Peers:      s.membership,
 		Registerer: s.metrics,
 	}, s.log.Named("coordinator"), s.Config.Transactions.Coordinator())
 
@@ -185,18 +225,52 @@ func (s *server) startWorkers(context.Context) error {
 		Health:     s.health,
 		Due:        s.coordinator.RemovalDue(),
 		Registerer: s.metrics,
-	}, s.log.Named("removal"), removal.Config{})
+	}, s.log.Named("removal"), removal.Config{
+		Keep: s.Config.Transactions.Coordinator().NodeDeadline,
+	})
+	if err != nil {
+		return err
+	}
+
+	recoveries, err := recovery.New(recovery.Dependencies{
+		Store:      s.store,
+		Digester:   nodeDigester{digest.New(s.pool)},
+		Turns:      s.coordinator,
+		Routes:     s.coordinator,
+		Health:     s.health,
+		Lease:      s.membership,
+		TurnsLeft:  s.coordinator.TurnsLeft(),
+		Registerer: s.metrics,
+	}, s.log.Named("recovery"), s.Config.Transactions.Recovery())
 	if err != nil {
 		return err
 	}
 
 	for _, run := range []func(context.Context) error{
-		s.health.Run, s.coordinator.Run, repairs.Run, removals.Run,
+		s.health.Run, repairs.Run, removals.Run, recoveries.Run,
 	} {
 		s.workers.run(run)
 	}
+	s.turns.run(s.coordinator.Run)
 
 	return nil
+}
+
+// awaitLease takes the lease, once the health of the nodes is known, since that is reported with
+// it. It waits as long as the database needs.
+func (s *server) awaitLease(ctx context.Context) error {
+	s.leases.run(func(ctx context.Context) error {
+		return s.membership.Run(ctx, membership.Local{
+			Routes: s.coordinator, Notices: s.coordinator, Tail: s.coordinator,
+		})
+	})
+	s.log.Info("waiting for the lease")
+	select {
+	case <-s.membership.Enlisted():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // awaitHealth waits for the first round, so that the first calls find nodes that are healthy. Its

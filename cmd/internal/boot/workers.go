@@ -3,8 +3,10 @@ package boot
 import (
 	"context"
 
+	"praefect/coordinator/recovery"
 	"praefect/coordinator/removal"
 	"praefect/coordinator/repair"
+	"praefect/proxy/digest"
 	"praefect/proxy/replicate"
 )
 
@@ -39,4 +41,23 @@ func (r nodeRemover) Remove(ctx context.Context, replica removal.Replica) error 
 		Storage:        string(replica.Storage),
 		Path:           replica.ReplicaPath,
 	})
+}
+
+// nodeDigester lets recovery compare replicas by calls to nodes.
+type nodeDigester struct{ digester *digest.Digester }
+
+// Digest implements [recovery.Digester].
+func (d nodeDigester) Digest(
+	ctx context.Context, question recovery.Question,
+) (string, error) {
+	found, err := d.digester.Digest(ctx, digest.Question{
+		VirtualStorage: string(question.VirtualStorage),
+		Storage:        string(question.Storage),
+		Path:           question.ReplicaPath,
+		Kind:           digest.Kind(question.Kind),
+	})
+	if found == digest.Absent {
+		return recovery.Absent, err
+	}
+	return found, err
 }

@@ -8,7 +8,9 @@ import (
 
 	"praefect/cmd/internal/logging"
 	"praefect/coordinator"
+	"praefect/coordinator/membership"
 	"praefect/coordinator/postgres"
+	"praefect/coordinator/recovery"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
@@ -125,10 +127,38 @@ func (t *Transactions) Registry() registry.Config {
 
 // Coordinator returns what of the times concerns the order of writes.
 func (t *Transactions) Coordinator() coordinator.Config {
-	return coordinator.Config{
-		TurnWait: time.Duration(t.TurnWait),
-		Drain:    t.drain() + drainMargin,
-	}.WithDefaults()
+	config := coordinator.Config{
+		TurnWait:     time.Duration(t.TurnWait),
+		Drain:        t.drain() + drainMargin,
+		Settle:       time.Duration(t.Settle),
+		NodeDeadline: time.Duration(t.NodeDeadline),
+	}
+	if t.OutageReads == outageServe {
+		config.OutageReads = coordinator.OutageServe
+	}
+	config.LeaseEnd = t.Membership("").End()
+
+	return config.WithDefaults()
+}
+
+// Values of outage_reads.
+const (
+	outageStrict = "strict"
+	outageServe  = "serve"
+)
+
+// Recovery returns how turns without an owner are decided.
+func (t *Transactions) Recovery() recovery.Config {
+	times := t.Coordinator()
+
+	return recovery.Config{Settle: times.Settle, NodeDeadline: times.NodeDeadline}
+}
+
+// Membership returns how the proxy of that name keeps its place among the others.
+func (t *Transactions) Membership(name string) membership.Config {
+	return membership.Config{
+		Name: name, Lease: time.Duration(t.Lease), Margin: time.Duration(t.LeaseMargin),
+	}
 }
 
 // Relay returns the bounds of carrying messages.

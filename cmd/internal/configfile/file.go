@@ -102,4 +102,18 @@ type Transactions struct {
 	GraceMax Duration `toml:"grace_max"`
 	// DrainTimeout (30 s) is how long slow nodes may take after the client was answered.
 	DrainTimeout Duration `toml:"drain_timeout"`
+	// Lease (5 s) is how long a proxy that cannot reach the database goes on; LeaseMargin (2 s) how
+	// much longer the others wait before they take over what it left. All proxies of a cluster must
+	// have the same values.
+	Lease       Duration `toml:"lease"`
+	LeaseMargin Duration `toml:"lease_margin"`
+	// Settle (2 s) is how far apart two looks at a node must agree before it is believed to be at
+	// rest, NodeDeadline (5 min 30 s) after what time no node acts any more on a write whose proxy
+	// is gone: Gitaly's own deadline of 5 minutes and a margin.
+	Settle       Duration `toml:"settle"`
+	NodeDeadline Duration `toml:"node_deadline"`
+	// OutageReads is "strict" (default): while the database is away for longer than a lease, reads
+	// are refused, since other proxies may have taken writes that this one does not know of.
+	// "serve" goes on reading where the last known routes lead: reads may miss such writes.
+	OutageReads string `toml:"outage_reads"`
 }

@@ -188,6 +188,11 @@ turn_wait = "1s"
 vote_timeout = "2s"
 grace_max = "3s"
 drain_timeout = "4s"
+lease = "6s"
+lease_margin = "1s"
+settle = "3s"
+node_deadline = "10m"
+outage_reads = "serve"
 `))
 	require.NoError(t, err)
 	voting := loaded.Transactions.Registry()
@@ -197,4 +202,12 @@ drain_timeout = "4s"
 	require.Equal(t, time.Second, loaded.Transactions.Coordinator().TurnWait)
 	require.Equal(t, 9*time.Second, loaded.Transactions.Coordinator().Drain)
 	require.Equal(t, 4*time.Second, loaded.Transactions.Relay().Drain)
+	require.Equal(t, 7*time.Second, loaded.Transactions.Coordinator().LeaseEnd)
+	require.Equal(t, 3*time.Second, loaded.Transactions.Coordinator().Settle)
+	require.Equal(t, 10*time.Minute, loaded.Transactions.Coordinator().NodeDeadline)
+	require.Equal(t, coordinator.OutageServe, loaded.Transactions.Coordinator().OutageReads)
+	lease := loaded.Transactions.Membership("p")
+	require.Equal(t, "p", lease.Name)
+	require.Equal(t, 6*time.Second, lease.Lease)
+	require.Equal(t, time.Second, lease.Margin)
 }

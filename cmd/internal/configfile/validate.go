@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -54,6 +55,7 @@ func (f *File) Validate() error {
 	found.add("yamux", f.Multiplexing().Validate())
 	found.add("transactions", f.Transactions.Registry().Validate())
 	found.add("transactions", f.Transactions.Relay().Validate())
+	f.Transactions.validate(&found)
 	f.validateStorages(&found)
 
 	if found.all != nil {
@@ -61,6 +63,23 @@ func (f *File) Validate() error {
 	}
 
 	return found.all.ErrorOrNil()
+}
+
+// leaseMin: a lease has to outlive a slow statement and a pause of the garbage collector.
+const leaseMin = Duration(time.Second)
+
+func (t *Transactions) validate(found *findings) {
+	found.add("transactions", t.Coordinator().Validate())
+	if t.Lease != 0 && t.Lease < leaseMin {
+		found.addf("transactions.lease", "%s is shorter than %s", t.Lease, leaseMin)
+	}
+	if t.LeaseMargin < 0 {
+		found.addf("transactions.lease_margin", "%s is negative", t.LeaseMargin)
+	}
+	if !slices.Contains([]string{"", outageStrict, outageServe}, t.OutageReads) {
+		found.addf("transactions.outage_reads", "%q is neither %q nor %q",
+			t.OutageReads, outageStrict, outageServe)
+	}
 }
 
 func (a *Auth) validate(found *findings) {

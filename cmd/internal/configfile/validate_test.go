@@ -24,6 +24,11 @@ grpc_latency_buckets = [3.0, 2.0]
 [yamux]
 accept_backlog = 0
 maximum_stream_window_size_bytes = 1
+[transactions]
+lease = "10ms"
+lease_margin = "-1s"
+settle = "-1s"
+outage_reads = "often"
 [[virtual_storage]]
 name = "d"
 minimum_copies = 3
@@ -39,7 +44,7 @@ name = "d"
 
 	lines := strings.Split(loaded.Validate().Error(), "\n")
 	require.Equal(t, []string{
-		`13 findings:`,
+		`17 findings:`,
 		`  config_command: running a command for more configuration is not supported`,
 		`  listen_addr: no listen address or socket path configured`,
 		`  graceful_stop_timeout: -1s is negative`,
@@ -48,6 +53,10 @@ name = "d"
 		`  prometheus.grpc_latency_buckets: not in ascending order: [3 2]`,
 		`  yamux: accept backlog must be at least 1 but it was 0`,
 		`  yamux: maximum stream window size must be at least 262144 but it was 1`,
+		`  transactions: invalid coordinator configuration: settle is negative`,
+		`  transactions.lease: 10ms is shorter than 1s`,
+		`  transactions.lease_margin: -1s is negative`,
+		`  transactions.outage_reads: "often" is neither "strict" nor "serve"`,
 		`  virtual_storage[0]: virtual storage "d": invalid cluster: ` +
 			`minimum_copies 3 is not between 0 and 2`,
 		`  virtual_storage[0].node[0].address: invalid connection string: "127.0.0.1:1"`,

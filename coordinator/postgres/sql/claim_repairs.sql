@@ -12,6 +12,7 @@ WITH due AS (
                   AND c.storage = target.storage
                   AND c.repair_due_at <= now()
                   AND coalesce(c.claim_ends_at <= now(), true)
+                  AND coalesce(c.settles_at <= now(), true)
                   AND r.state = 'ready'
                 ORDER BY c.repair_rank, c.repair_due_at
                 LIMIT target.free

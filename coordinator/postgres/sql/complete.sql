@@ -1,7 +1,7 @@
 -- Makes a created repository visible; replicas that were not reached become due for repair.
 WITH repository AS (
     UPDATE praefect.repositories
-       SET state = 'ready', work_due_at = NULL
+       SET state = 'ready', creator = NULL
      WHERE id = @id
        AND state <> 'deleting'
     RETURNING id, generation, replica_path

@@ -1,11 +1,13 @@
--- Takes a path for a new repository and names its replicas.
+-- Takes a path for a new repository and names its replicas, as long as its proxy lives.
 WITH repository AS (
     INSERT INTO praefect.repositories (
-        id, virtual_storage, relative_path, replica_path, state, primary_storage, work_due_at
-    ) VALUES (
-        @id, @virtual_storage, @relative_path, @replica_path, 'creating', @primary,
-        now() + @ttl * interval '1 millisecond'
+        id, virtual_storage, relative_path, replica_path, state, primary_storage, creator
     )
+    SELECT @id, @virtual_storage, @relative_path, @replica_path, 'creating', @primary,
+           x.incarnation
+      FROM praefect.proxies AS x
+     WHERE x.incarnation = @incarnation
+       AND x.lease_ends_at > now()
     RETURNING id, virtual_storage
 )
 INSERT INTO praefect.replicas (repository_id, virtual_storage, storage, generation, assigned)

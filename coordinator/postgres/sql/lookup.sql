@@ -1,7 +1,8 @@
 -- A repository by its key, one row a replica.
 SELECT r.id, r.virtual_storage, r.relative_path, r.replica_path, r.state, r.generation,
-       r.primary_storage, r.epoch, p.storage, p.generation, p.assigned, p.joining,
-       coalesce(p.claim_ends_at > now(), false)
+       r.primary_storage, r.epoch, r.invalidated,
+       EXISTS (SELECT FROM praefect.write_intents AS i WHERE i.repository_id = r.id),
+       p.storage, p.generation, p.assigned, p.joining, coalesce(p.claim_ends_at > now(), false)
   FROM praefect.repositories AS r
   LEFT JOIN praefect.replicas AS p ON p.repository_id = r.id
  WHERE r.virtual_storage = @virtual_storage

@@ -1,0 +1,265 @@
+package coordinator_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"praefect/coordinator"
+	"praefect/transaction"
+)
+
+// listen lets notices of the store arrive until the returned function is called.
+func (r *rig) listen(t *testing.T) func() {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error)
+	go func() { done <- r.store.Listen(ctx, r.Notify) }()
+	return func() {
+		cancel()
+		require.NoError(t, <-done)
+	}
+}
+
+// TestTurnExcludesProcesses has two processes at one repository: the second waits, in the line of
+// its own process, until the first has given the turn back.
+func TestTurnExcludesProcesses(t *testing.T) {
+	t.Parallel()
+	for name, notices := range map[string]bool{"with notices": true, "without": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := setup(t, coordinator.Config{})
+				other := setupOn(t, r.store, coordinator.Config{})
+				r.repository(t, path)
+				if notices {
+					defer r.listen(t)()
+					defer other.listen(t)()
+					synctest.Wait()
+				}
+				holder, waiter := r.held(t), other.write(t, coordinator.WriteOptions{})
+				require.False(t, holder.Contended())
+
+				taken := make(chan error)
+				go func() {
+					_, err := waiter.TakeTurn(t.Context())
+					taken <- err
+				}()
+				<-time.After(time.Second)
+				require.Equal(t, notices, holder.Contended(), "the holder hears that it is wanted")
+				begin := time.Now()
+				require.NoError(t, holder.Record(t.Context(), kept(1, "a", "b", "c")))
+				require.NoError(t, <-taken)
+				if notices {
+					require.Zero(t, time.Since(begin), "nobody polls for it")
+				}
+				require.LessOrEqual(t, time.Since(begin), 30*time.Millisecond)
+				require.NoError(t, waiter.Record(t.Context(), kept(1, "a", "b", "c")))
+				finish(t, holder, success(), coordinator.OutcomeRecorded)
+				finish(t, waiter, success(), coordinator.OutcomeRecorded)
+				require.Equal(t, coordinator.Generation(2), r.load(t).Generation)
+			})
+		})
+	}
+}
+
+// TestTurnYields has a process with a long line of its own, and one writer elsewhere: that one does
+// not wait for the whole line.
+func TestTurnYields(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		other := setupOn(t, r.store, coordinator.Config{})
+		r.repository(t, path)
+		const each = 50
+		done := make(chan time.Duration, each+1)
+		work := func(r *rig) {
+			write := r.write(t, coordinator.WriteOptions{})
+			begin := time.Now()
+			_, err := write.TakeTurn(t.Context())
+			require.NoError(t, err)
+			<-time.After(10 * time.Millisecond)
+			require.NoError(t, write.Record(t.Context(), kept(1, "a", "b", "c")))
+			finish(t, write, success(), coordinator.OutcomeRecorded)
+			done <- time.Since(begin)
+		}
+		for range each {
+			go work(r)
+		}
+		synctest.Wait()
+		begin := time.Now()
+		work(other)
+		require.Less(t, time.Since(begin), 100*time.Millisecond)
+		for range each + 1 {
+			<-done
+		}
+		require.Equal(t, coordinator.Generation(each+1), r.load(t).Generation)
+	})
+}
+
+// TestTurnYieldedBetween has a call that takes the turn again and again, and a writer elsewhere.
+func TestTurnYieldedBetween(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		other := setupOn(t, r.store, coordinator.Config{})
+		r.repository(t, path)
+		defer r.listen(t)()
+		defer other.listen(t)()
+		synctest.Wait()
+		push, small := r.held(t), other.write(t, coordinator.WriteOptions{})
+		taken := make(chan error, 1)
+		go func() {
+			_, err := small.TakeTurn(t.Context())
+			taken <- err
+		}()
+		synctest.Wait()
+		require.True(t, push.Contended())
+		push.ReleaseTurn(t.Context())
+		go func() {
+			require.NoError(t, <-taken)
+			finish(t, small, coordinator.Result{}, coordinator.OutcomeNone)
+		}()
+		_, err := push.TakeTurn(t.Context())
+		require.NoError(t, err)
+		synctest.Wait()
+		require.False(t, push.Contended(), "the other one had its turn in between")
+		finish(t, push, coordinator.Result{}, coordinator.OutcomeNone)
+	})
+}
+
+// TestTurnWaitsForRecovery has a process die that holds the turn.
+func TestTurnWaitsForRecovery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		dead := setupOn(t, r.store, coordinator.Config{})
+		id := r.repository(t, path)
+		dead.held(t)
+		dead.die(t)
+
+		write := r.write(t, coordinator.WriteOptions{})
+		bounded, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		_, err := write.TakeTurn(bounded)
+		require.ErrorIs(t, err, coordinator.ErrBusy, "nobody may decide but recovery")
+		adopted := r.adopt(t)
+		require.Len(t, adopted, 1)
+		_, err = r.store.Resolve(t.Context(), coordinator.Resolution{
+			Repository: id, Write: adopted[0].Write, Owner: r.incarnation,
+			Number: adopted[0].Number, Epoch: adopted[0].Snapshot.Epoch,
+			Base: adopted[0].Snapshot.Generation,
+			Keep: []coordinator.Storage{"a", "b"}, Primary: "a",
+		})
+		require.NoError(t, err)
+
+		lapsed, err := write.TakeTurn(t.Context())
+		require.NoError(t, err, "a new epoch with the same primary is none of its concern")
+		require.Equal(t, []transaction.Voter{"c"}, lapsed)
+		require.NoError(t, write.Record(t.Context(), kept(1, "a", "b")))
+		finish(t, write, success(), coordinator.OutcomeRecorded)
+		require.Equal(t, []coordinator.Storage{"a", "b"}, r.current(t))
+		require.Equal(t, coordinator.Generation(2), r.load(t).Generation)
+	})
+}
+
+// TestTurnClosedLater has a database that does not answer when a turn is given back: the next one
+// begins with that.
+func TestTurnClosedLater(t *testing.T) {
+	t.Parallel()
+	for name, run := range map[string]bool{"beside the calls": true, "by the next turn": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := setup(t, coordinator.Config{})
+				r.repository(t, path)
+				write := r.held(t)
+				r.store.set(func(s *store) { s.away = true })
+				write.ReleaseTurn(t.Context())
+				finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
+				require.True(t, r.load(t).TurnHeld)
+				r.store.set(func(s *store) { s.away = false })
+				if run {
+					defer r.run(t)()
+					<-time.After(time.Second)
+					require.False(t, r.load(t).TurnHeld)
+				}
+				next := r.held(t)
+				finish(t, next, coordinator.Result{}, coordinator.OutcomeNone)
+				require.False(t, r.load(t).TurnHeld)
+			})
+		})
+	}
+}
+
+// TestLead has a primary that this process alone cannot reach.
+func TestLead(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		meanwhile func(r *rig)
+		want      error
+		waits     time.Duration
+	}{
+		"others can": {
+			func(*rig) {}, coordinator.ErrPrimaryUnreachable, 3 * time.Second,
+		},
+		"it comes back": {
+			func(r *rig) { r.health.set() }, nil, time.Second,
+		},
+		"all agree that it is lost": {
+			func(r *rig) { r.agreed.set("a") }, nil, time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := setup(t, coordinator.Config{})
+				r.agreed = &health{}
+				r.repository(t, path)
+				r.health.set("a")
+				go func() {
+					<-time.After(time.Second)
+					tc.meanwhile(r)
+				}()
+				begin := time.Now()
+				_, err := r.Read(t.Context(), key(), coordinator.ReadOptions{PrimaryOnly: true})
+				require.ErrorIs(t, err, tc.want)
+				require.InDelta(t, tc.waits, time.Since(begin), float64(100*time.Millisecond))
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// TestOverran has the replicas compared that a process may have let commit too late.
+func TestOverran(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{NodeDeadline: time.Minute})
+		id := r.repository(t, path)
+		write := r.held(t)
+		require.NoError(t, write.Overran(t.Context()))
+		finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
+		due := func() []coordinator.Verification {
+			found, err := r.store.ClaimVerifications(t.Context(), 10, time.Hour)
+			require.NoError(t, err)
+			return found
+		}
+		require.Empty(t, due())
+		<-time.After(time.Minute)
+		found := due()
+		require.Len(t, found, 1)
+		require.True(t, found[0].Doubtful)
+
+		commit(t, r.write(t, coordinator.WriteOptions{}), "a", "b", "c")
+		require.NoError(t, r.store.Verified(t.Context(), found[0]))
+		r.TailLost(t.Context())
+		found = due()
+		require.Len(t, found, 1, "what was written to lately is compared")
+		require.Equal(t, id, found[0].Repository.ID)
+		require.True(t, found[0].Doubtful)
+	})
+}

@@ -1,0 +1,143 @@
+package metadatatest
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"praefect/coordinator"
+)
+
+func memberTests() map[string]func(*testing.T, coordinator.Store) {
+	return map[string]func(*testing.T, coordinator.Store){
+		"lease":                     testLease,
+		"lease runs out":            testLeaseRunsOut,
+		"lease of a predecessor":    testLeaseOfPredecessor,
+		"reports":                   testReports,
+		"renewal has invalidations": testRenewalInvalidates,
+	}
+}
+
+func renew(
+	t *testing.T, store coordinator.Store, renewal coordinator.Renewal,
+) coordinator.Membership {
+	t.Helper()
+	renewal.TTL = long
+	known, err := store.Renew(t.Context(), renewal)
+	require.NoError(t, err)
+	return known
+}
+
+func requireEnded(t *testing.T, store coordinator.Store, ended coordinator.Incarnation) {
+	t.Helper()
+	_, err := store.Renew(t.Context(), coordinator.Renewal{Incarnation: ended, TTL: long})
+	require.ErrorIs(t, err, coordinator.ErrLeaseLost)
+	require.ErrorIs(t, store.Acknowledge(t.Context(), ended, 1), coordinator.ErrLeaseLost)
+	from := creation("of-the-ended.git")
+	from.Incarnation = ended
+	require.ErrorIs(t, store.Create(t.Context(), from), coordinator.ErrLeaseLost,
+		"an attempt to renew does not bring it back")
+}
+
+func testLease(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	requireEnded(t, store, other)
+	enlist(t, store, other)
+	known := renew(t, store, coordinator.Renewal{Incarnation: other})
+	require.NotEmpty(t, known.Timeline)
+	require.Equal(t, known.Timeline,
+		renew(t, store, coordinator.Renewal{Incarnation: self}).Timeline)
+	enlist(t, store, other)
+	resign(t, store, other)
+	requireEnded(t, store, other)
+	resign(t, store, other)
+	resign(t, store, extra)
+	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: other, Name: "proxy-2", TTL: long,
+	})
+	require.ErrorIs(t, err, coordinator.ErrLeaseLost, "an incarnation has one life")
+	requireEnded(t, store, other)
+	renew(t, store, coordinator.Renewal{Incarnation: self})
+}
+
+func testLeaseRunsOut(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: other, Name: "other", TTL: keep,
+	})
+	require.NoError(t, err)
+	repository := ready(t, store, "repository.git")
+	held := intent(repository.ID)
+	held.Incarnation = other
+	_, err = store.OpenTurn(t.Context(), held)
+	require.NoError(t, err)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		adopted, err := store.AdoptTurns(t.Context(), self, 1)
+		require.NoError(c, err)
+		require.Len(c, adopted, 1)
+	}, patience, tick)
+	requireEnded(t, store, other)
+}
+
+// testLeaseOfPredecessor starts a proxy again: its predecessor has ended, and nobody else.
+func testLeaseOfPredecessor(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: extra, Name: "proxy-2", TTL: long,
+	})
+	require.NoError(t, err)
+	requireEnded(t, store, other)
+	renew(t, store, coordinator.Renewal{Incarnation: extra})
+	renew(t, store, coordinator.Renewal{Incarnation: self})
+}
+
+func testReports(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	enlist(t, store, extra)
+	type health = map[coordinator.VirtualStorage][]coordinator.Storage
+	mine, theirs := health{virtual: all(), "archive": {}}, health{virtual: {second}}
+	require.Empty(t, cmp.Diff([]coordinator.Report{
+		{Incarnation: self, Name: "proxy-1", Healthy: mine},
+	}, renew(t, store, coordinator.Renewal{Incarnation: self, Healthy: mine}).Reports),
+		"the others have not reported yet")
+	renew(t, store, coordinator.Renewal{Incarnation: extra, Healthy: mine})
+	resign(t, store, extra)
+	want := []coordinator.Report{
+		{Incarnation: self, Name: "proxy-1", Healthy: mine},
+		{Incarnation: other, Name: "proxy-2", Healthy: theirs},
+	}
+	got := renew(t, store, coordinator.Renewal{Incarnation: other, Healthy: theirs}).Reports
+	require.Empty(t, cmp.Diff(want, got))
+	got = renew(t, store, coordinator.Renewal{Incarnation: other, Healthy: nil}).Reports
+	require.Len(t, got, 2)
+	require.Empty(t, got[1].Healthy, "nothing is healthy")
+}
+
+func testRenewalInvalidates(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	require.Zero(t, enlist(t, store, other))
+	keys := []coordinator.Key{}
+	for _, path := range []string{"a.git", "b.git", "c.git"} {
+		keys = append(keys, outdated(t, store, path).Key)
+	}
+	known := renew(t, store, coordinator.Renewal{Incarnation: other}).Invalidations
+	require.Len(t, known, 3)
+	for i, invalidation := range known {
+		require.Equal(t, keys[i], invalidation.Key)
+		require.Positive(t, invalidation.Sequence)
+		require.True(t, i == 0 || invalidation.Sequence > known[i-1].Sequence)
+	}
+	rest := renew(t, store, coordinator.Renewal{
+		Incarnation: other, Applied: known[1].Sequence,
+	}).Invalidations
+	require.Equal(t, known[2:], rest)
+	require.Equal(t, known[2].Sequence, enlist(t, store, extra),
+		"an empty cache need not apply them")
+	require.Empty(t, renew(t, store, coordinator.Renewal{
+		Incarnation: extra, Applied: known[2].Sequence,
+	}).Invalidations)
+}

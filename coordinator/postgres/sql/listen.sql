@@ -1,0 +1,2 @@
+-- Asks for what other proxies tell.
+LISTEN praefect

@@ -1,0 +1,12 @@
+-- Ends an incarnation and tells that it has left its turns.
+WITH ended AS (
+    UPDATE praefect.proxies AS x
+       SET lease_ends_at = now()
+     WHERE x.incarnation = @incarnation
+       AND x.lease_ends_at > now()
+    RETURNING x.incarnation
+)
+SELECT pg_notify('praefect', 'left ' || i.repository_id)::text
+  FROM ended
+  JOIN praefect.write_intents AS i
+    ON ended.incarnation = CASE i.adopter WHEN 0 THEN i.incarnation ELSE i.adopter END

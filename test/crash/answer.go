@@ -1,0 +1,55 @@
+package main
+
+import (
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// outcomeKey is the trailer that says what became of a write; outcomeNone means that it surely
+	// did not happen.
+	outcomeKey  = "praefect-outcome"
+	outcomeNone = "none"
+)
+
+// errDeclined says that a node has answered a push without doing all that was asked for.
+var errDeclined = errors.New("push declined")
+
+// answer is what a client knows of its write.
+type answer struct {
+	err error
+	// outcome is the trailer, empty if none came.
+	outcome string
+}
+
+func answered(err error, trailer metadata.MD) answer {
+	return answer{err: err, outcome: strings.Join(trailer.Get(outcomeKey), ",")}
+}
+
+// acknowledged says that the write was promised to stay.
+func (a answer) acknowledged() bool { return a.err == nil }
+
+// nothing says that the write surely did not happen.
+func (a answer) nothing() bool { return a.err != nil && a.outcome == outcomeNone }
+
+// String is what the row shows.
+func (a answer) String() string {
+	word := "OK"
+	switch {
+	case errors.Is(a.err, errDeclined):
+		word = "declined"
+	case a.err != nil:
+		word = status.Code(a.err).String()
+	}
+	if a.outcome == "" {
+		return word
+	}
+
+	return word + "," + a.outcome
+}
+
+func exists(err error) bool { return status.Code(err) == codes.AlreadyExists }

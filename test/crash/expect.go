@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"praefect/test/cluster"
+)
+
+// writeLimit bounds one attempt to write.
+const writeLimit = 3 * time.Second
+
+// recovered says what is still wrong while the victim is away.
+func (t *take) recovered(ctx context.Context) error {
+	if err := t.consistent(ctx); err != nil {
+		return err
+	}
+	if t.rewritten {
+		return nil
+	}
+	if err := t.rewrite(ctx); err != nil {
+		return fmt.Errorf("write to the same reference: %w", err)
+	}
+
+	return t.consistent(ctx)
+}
+
+func (t *take) rewrite(ctx context.Context) error {
+	proxy, err := t.stage.survivor()
+	if err != nil {
+		return err
+	}
+	survivor, err := t.stage.dial(proxy, t.path)
+	if err != nil {
+		return err
+	}
+	defer survivor.close()
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+
+	return t.scene.write(ctx, t, survivor)
+}
+
+// consistent compares metadata and disks.
+func (t *take) consistent(ctx context.Context) error {
+	before, err := t.stage.look(ctx, t.path)
+	if errors.Is(err, errNoRecord) {
+		return t.absent()
+	}
+	if err != nil {
+		return err
+	}
+	switch {
+	case before.state != "ready":
+		return fmt.Errorf("the repository is %s", before.state)
+	case before.intents > 0:
+		return errors.New("an intent is left")
+	case len(before.current()) == 0:
+		return fmt.Errorf("no replica is current: %+v", before)
+	}
+	var first state
+	for i, storage := range before.current() {
+		found, err := t.read(ctx, storage, before.replicaPath)
+		if err != nil {
+			return err
+		}
+		if i == 0 {
+			first = found
+		}
+		if first.text != found.text {
+			return fmt.Errorf("diverged: replicas recorded as current differ:\n%s:\n%s\n%s:\n%s",
+				before.current()[0], first.text, storage, found.text)
+		}
+		if err := t.scene.judge(t, found); err != nil {
+			return fmt.Errorf("%s: %w", storage, err)
+		}
+	}
+	after, err := t.stage.look(ctx, t.path)
+	if err == nil && after.generation != before.generation {
+		err = errors.New("the metadata change")
+	}
+
+	return err
+}
+
+func (t *take) read(ctx context.Context, storage, replicaPath string) (state, error) {
+	node, err := t.stage.Node(storage)
+	if err != nil {
+		return state{}, err
+	}
+
+	return readState(ctx, node, replicaPath)
+}
+
+// absent says whether it is right that there is no repository.
+func (t *take) absent() error {
+	switch {
+	case t.scene.name == removal().name && !t.rewritten:
+		return nil
+	case t.scene.empty && !t.rewritten && !t.answer.acknowledged():
+		return nil
+	}
+
+	return errors.New("lost: there is no repository")
+}
+
+// allCurrent says which assigned replicas are not current.
+func (t *take) allCurrent(ctx context.Context) error {
+	found, err := t.stage.look(ctx, t.path)
+	if err != nil {
+		return err
+	}
+	if len(found.current()) != len(t.stage.Nodes()) {
+		return fmt.Errorf("outdated replicas: %+v", found)
+	}
+
+	return nil
+}
+
+// whole says what is still wrong when everybody is back.
+func (t *take) whole(ctx context.Context) error {
+	if err := t.allCurrent(ctx); err != nil {
+		return err
+	}
+	if err := t.consistent(ctx); err != nil {
+		return err
+	}
+
+	return t.clean(ctx)
+}
+
+// clean looks for what was left on disks.
+func (t *take) clean(ctx context.Context) error {
+	var found []remains
+	for _, node := range t.stage.Nodes() {
+		left, err := scan(node)
+		if err != nil {
+			return err
+		}
+		found = append(found, left)
+	}
+	// Read after the disks: a row comes before its directory and goes after it.
+	known, err := t.stage.known(ctx)
+	if err != nil {
+		return err
+	}
+	for i, node := range t.stage.Nodes() {
+		if len(found[i].locks) > 0 {
+			return fmt.Errorf("locks are left: %v", found[i].locks)
+		}
+		if orphan := orphan(node, found[i], known[node.Storage]); orphan != "" {
+			return fmt.Errorf("a directory without a row: %s: %s", node.Storage, orphan)
+		}
+	}
+
+	return nil
+}
+
+func orphan(node *cluster.Node, found remains, known map[string]bool) string {
+	for _, path := range found.repositories {
+		// The node's own files are below a name that no repository has.
+		if !strings.HasPrefix(path, "+") && !known[filepath.Clean(path)] {
+			return node.Path(path)
+		}
+	}
+
+	return ""
+}

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"context"
+	"fmt"
+)
+
+// scene is an operation that passes points, and what has to come of it.
+type scene struct {
+	name string
+	// empty says that the repository is not there when the scene begins.
+	empty bool
+	// lead, if set, brings about what the operation needs, before the point is armed.
+	lead func(ctx context.Context, t *take) error
+	// act is the operation. It returns when the client has its answer.
+	act func(ctx context.Context, t *take) answer
+	// anyProxy says that the point may be passed by either proxy.
+	anyProxy bool
+	// aftermath, if set, is done as soon as the victim is dead.
+	aftermath func(ctx context.Context, t *take) error
+	// judge says what is wrong with the content of a replica that is recorded as current.
+	judge func(t *take, found state) error
+	// write is a write that has to succeed. It is repeated until it does.
+	write func(ctx context.Context, t *take, c *client) error
+	// patient says that a claim has to run out before the end.
+	patient bool
+}
+
+// rewrite sets the reference that the scenes write to.
+func rewrite(ctx context.Context, t *take, c *client) error {
+	if err := c.writeRef(ctx, refMain, t.goods.spare).err; err != nil {
+		return err
+	}
+	t.rewritten = true
+
+	return nil
+}
+
+// base are the references that a repository has before a scene.
+func base(goods *material) []update {
+	return []update{
+		{refMain, zeroID, goods.base},
+		{refOther, zeroID, goods.base},
+		{refSpare, zeroID, goods.spare},
+	}
+}
+
+// change is what the scenes push.
+func change(goods *material) []update {
+	return []update{
+		{refMain, goods.base, goods.change},
+		{refOther, goods.base, goods.change},
+		{refFresh, zeroID, goods.change},
+	}
+}
+
+const (
+	// Git applies the references of an atomic push in one transaction, those of another one by one.
+	pushAtomic = "report-status atomic"
+	pushSerial = "report-status"
+)
+
+func atomicPush() scene {
+	return scene{
+		name: "push", act: pushWith(pushAtomic), judge: judgePush(true), write: rewrite,
+	}
+}
+
+func serialPush() scene {
+	return scene{
+		name: "serial-push", act: pushWith(pushSerial), judge: judgePush(false), write: rewrite,
+	}
+}
+
+func pushWith(capabilities string) func(context.Context, *take) answer {
+	return func(ctx context.Context, t *take) answer {
+		return t.carrier.push(ctx, t.goods, change(t.goods), capabilities)
+	}
+}
+
+// judgePush counts how many references are as they were pushed.
+func judgePush(atomic bool) func(*take, state) error {
+	return func(t *take, found state) error {
+		done, all := 0, change(t.goods)
+		if t.rewritten {
+			if found.refs[refMain] != t.goods.spare {
+				return fmt.Errorf("lost: %s is %q after the last write", refMain,
+					found.refs[refMain])
+			}
+			all = all[1:]
+		}
+		for _, u := range all {
+			is := found.refs[u.name]
+			switch {
+			case is == u.to:
+				done++
+			case is != u.from && (is != "" || u.from != zeroID):
+				return fmt.Errorf("%s is %q", u.name, is)
+			}
+		}
+		switch {
+		case t.answer.acknowledged() && done < len(all):
+			return fmt.Errorf("lost: %d of %d acknowledged references", done, len(all))
+		case t.answer.nothing() && done > 0:
+			return fmt.Errorf("%d references are there of a push that surely failed", done)
+		case atomic && done != 0 && done != len(all):
+			return fmt.Errorf("torn: %d of %d references", done, len(all))
+		}
+
+		return nil
+	}
+}
+
+const hookContent = "#!/bin/sh\n# accepts everything\nexit 0\n"
+
+func setHooks() scene {
+	return scene{
+		name: "hooks",
+		act: func(ctx context.Context, t *take) answer {
+			return t.carrier.setHooks(ctx, hookContent)
+		},
+		judge: func(t *take, found state) error {
+			return t.judgeOne("the hook", found.hooks != "")
+		},
+		write: rewrite,
+	}
+}
+
+func deletion() scene {
+	return scene{
+		name: "deletion",
+		act: func(ctx context.Context, t *take) answer {
+			return t.carrier.writeRef(ctx, refMain, zeroID)
+		},
+		judge: func(t *take, found state) error {
+			if t.rewritten {
+				if found.refs[refMain] != t.goods.spare {
+					return fmt.Errorf("lost: %s is %q", refMain, found.refs[refMain])
+				}
+
+				return nil
+			}
+
+			return t.judgeOne("the deletion", found.refs[refMain] == "")
+		},
+		write: rewrite,
+	}
+}
+
+// judgeOne compares what the client was told with what is there.
+func (t *take) judgeOne(what string, done bool) error {
+	switch {
+	case t.answer.acknowledged() && !done:
+		return fmt.Errorf("lost: %s was acknowledged", what)
+	case t.answer.nothing() && done:
+		return fmt.Errorf("%s is there, which surely failed", what)
+	}
+
+	return nil
+}
+
+func creation() scene {
+	return scene{
+		name: "creation", empty: true,
+		act: func(ctx context.Context, t *take) answer {
+			return t.persist(ctx, t.carrier.create)
+		},
+		judge: func(t *take, found state) error {
+			if t.rewritten && found.refs[refMain] != t.goods.base {
+				return fmt.Errorf("lost: %s is %q", refMain, found.refs[refMain])
+			}
+
+			return nil
+		},
+		write: writeAnew,
+	}
+}
+
+func removal() scene {
+	return scene{
+		name: "removal",
+		act:  func(ctx context.Context, t *take) answer { return t.carrier.remove(ctx) },
+		judge: func(t *take, found state) error {
+			switch {
+			case !t.rewritten:
+				// The row was deleting before the fault.
+				return fmt.Errorf("the repository is there again: %s", found.text)
+			case found.refs[refMain] != t.goods.base || found.refs[refOther] != "":
+				return fmt.Errorf("the new repository is not what was pushed: %s", found.text)
+			}
+
+			return nil
+		},
+		write: writeAnew,
+	}
+}
+
+// writeAnew writes to a repository that it creates if it is not there.
+func writeAnew(ctx context.Context, t *take, c *client) error {
+	if err := c.create(ctx).err; err != nil && !exists(err) {
+		return err
+	}
+	first := base(t.goods)[:1]
+	if err := c.push(ctx, t.goods, first, pushAtomic).err; err != nil {
+		return err
+	}
+	t.rewritten = true
+
+	return nil
+}

@@ -1,0 +1,342 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"praefect/coordinator/postgres/pgserver"
+	"praefect/test/cluster"
+	"praefect/transaction/failpoint"
+)
+
+const (
+	// promised is the design's promise for what has been decided.
+	promised = 10 * time.Second
+	// healed bounds the repair of what the victim missed, claimed that of what nobody may touch
+	// before the claim of a dead proxy has run out.
+	healed  = 30 * time.Second
+	claimed = 90 * time.Second
+	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
+	frozenMax = voteTimeout + promised
+	// reachable bounds the wait for a point, and everything that a client may wait for.
+	reachable = 25 * time.Second
+	// caseMax bounds a case; every step of it has a bound of its own.
+	caseMax = 5 * time.Minute
+	// outage is how long PostgreSQL is away.
+	outage = 500 * time.Millisecond
+	// moment is what a node may take to commit.
+	moment = 300 * time.Millisecond
+	// tick is how often expectations are looked at.
+	tick = 50 * time.Millisecond
+)
+
+// errPending stands for an answer that the client does not have yet.
+var errPending = errors.New("not answered yet")
+
+// take is one case being tried on a stage.
+type take struct {
+	trial
+	stage *stage
+	goods *material
+	path  string
+
+	// first is the proxy that carries the operation, carrier the client on it.
+	first   *cluster.Proxy
+	carrier *client
+	// primary and secondary are those of the repository, down a node that lead has killed.
+	primary, secondary, down *cluster.Node
+
+	// begun and held belong to an operation that lead has begun.
+	begun      chan answer
+	held       *stop
+	background sync.WaitGroup
+
+	// acted delivers the answer of the operation.
+	acted chan answer
+	// answer is what the client was told, rewritten says that the write after the fault is done.
+	answer    answer
+	rewritten bool
+	settled   time.Duration
+}
+
+// perform tries the case. The error says what failed.
+func (t *take) perform(ctx context.Context) (err error) {
+	t.first, t.path = t.stage.Proxies()[0], newPath()
+	t.answer, t.acted = answer{err: errPending}, make(chan answer, 1)
+	if t.carrier, err = t.stage.dial(t.first, t.path); err != nil {
+		return err
+	}
+	defer t.carrier.close()
+	defer t.background.Wait()
+	ctx, cancel := context.WithTimeout(ctx, caseMax)
+	defer cancel()
+	defer t.stage.stops.disarm()
+	defer func() {
+		if t.held != nil {
+			t.held.release()
+		}
+	}()
+
+	if err := t.prepare(ctx); err != nil {
+		return fmt.Errorf("prepare: %w", err)
+	}
+	if err := t.strike(ctx); err != nil {
+		return err
+	}
+	begin, limit := time.Now(), promised
+	if t.victim == victimFrozen {
+		limit = frozenMax
+	} else if err := t.hear(); err != nil {
+		return err
+	}
+	if err := t.await(ctx, limit, t.recovered); err != nil {
+		return fmt.Errorf("after %s: %w", limit, err)
+	}
+	t.settled = time.Since(begin)
+
+	return t.conclude(ctx)
+}
+
+// conclude brings everybody back and waits until all is well.
+func (t *take) conclude(ctx context.Context) error {
+	if err := t.stage.heal(ctx); err != nil {
+		return fmt.Errorf("bring everybody back: %w", err)
+	}
+	if t.victim == victimFrozen {
+		if err := t.hear(); err != nil {
+			return err
+		}
+	}
+	limit := healed
+	if t.scene.patient && (t.victim == victimProxy || t.victim == victimDatabase) {
+		limit = claimed
+	}
+	if err := t.await(ctx, limit, t.whole); err != nil {
+		return fmt.Errorf("%s after all are back: %w", limit, err)
+	}
+
+	return nil
+}
+
+// hear waits for what the client is told.
+func (t *take) hear() error {
+	select {
+	case t.answer = <-t.acted:
+		return nil
+	case <-time.After(reachable):
+		return fmt.Errorf("the client is not answered after %s", reachable)
+	}
+}
+
+// prepare makes the repository and what the scene needs before its point.
+func (t *take) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, reachable)
+	defer cancel()
+	if t.scene.empty {
+		return nil
+	}
+	if got := t.persist(ctx, t.carrier.create); got.err != nil && !exists(got.err) {
+		return fmt.Errorf("create repository: %w", got.err)
+	}
+	got := t.persist(ctx, func(ctx context.Context) answer {
+		return t.carrier.push(ctx, t.goods, base(t.goods), pushAtomic)
+	})
+	if got.err != nil {
+		return fmt.Errorf("push base: %w", got.err)
+	}
+	if err := t.await(ctx, reachable, t.allCurrent); err != nil {
+		return err
+	}
+
+	return t.identify(ctx)
+}
+
+// persist tries a write again as long as it surely did not happen: connections to a PostgreSQL that
+// the case before has killed may still be found broken.
+func (t *take) persist(ctx context.Context, write func(context.Context) answer) answer {
+	for {
+		got := write(ctx)
+		if !got.nothing() || !t.pause(ctx) {
+			return got
+		}
+	}
+}
+
+// strike brings the operation to the point and kills the victim there.
+func (t *take) strike(ctx context.Context) error {
+	if t.scene.lead != nil {
+		if err := t.scene.lead(ctx, t); err != nil {
+			return fmt.Errorf("prepare scene: %w", err)
+		}
+	}
+	only := t.first.Process().PID()
+	if t.scene.anyProxy {
+		only = 0
+	}
+	stop := t.stage.stops.arm(t.point, only)
+	defer stop.release()
+
+	t.background.Go(func() { t.acted <- t.scene.act(ctx, t) })
+	process, err := t.reach(ctx, stop)
+	if err != nil {
+		return err
+	}
+	if err := t.kill(process); err != nil {
+		return fmt.Errorf("kill %s: %w", t.victim, err)
+	}
+	stop.release()
+	if t.scene.aftermath != nil {
+		if err := t.scene.aftermath(ctx, t); err != nil {
+			return fmt.Errorf("go on after the fault: %w", err)
+		}
+	}
+
+	return t.revive(ctx)
+}
+
+// reach waits until a process stands at the point and finds out who takes part there.
+func (t *take) reach(ctx context.Context, stop *stop) (process int, err error) {
+	limit := time.After(reachable)
+	ended := t.acted
+	for process == 0 {
+		select {
+		case process = <-stop.reached:
+		case got := <-ended:
+			ended = nil // It may be somebody else who comes to the point.
+			t.acted <- got
+			if got.err != nil {
+				return 0, fmt.Errorf("the operation ends before the point: %w", got.err)
+			}
+		case <-limit:
+			return 0, errors.New("the point is not reached")
+		}
+	}
+	if t.secondary == nil || t.down != nil {
+		if err := t.identify(ctx); err != nil {
+			return process, err
+		}
+	}
+	if t.point == failpoint.FirstCommitTold {
+		t.watchFirst(ctx)
+	}
+
+	return process, nil
+}
+
+// watchFirst gives the node that was told to commit a moment to do so, until its replica differs
+// from the others.
+func (t *take) watchFirst(ctx context.Context) {
+	_ = t.await(ctx, moment, func(ctx context.Context) error { // Either way is worth a try.
+		found, err := t.stage.look(ctx, t.path)
+		if err != nil {
+			return err
+		}
+		primary, err := readState(ctx, t.primary, found.replicaPath)
+		if err != nil {
+			return err
+		}
+		secondary, err := readState(ctx, t.secondary, found.replicaPath)
+		if err == nil && primary.text == secondary.text {
+			err = errors.New("nobody has committed")
+		}
+
+		return err
+	})
+}
+
+// identify finds the nodes of the repository.
+func (t *take) identify(ctx context.Context) error {
+	found, err := t.stage.look(ctx, t.path)
+	if err != nil {
+		return err
+	}
+	t.primary, t.secondary = nil, nil
+	for _, node := range t.stage.Nodes() {
+		switch {
+		case node.Storage == found.primary:
+			t.primary = node
+		case node != t.down && t.secondary == nil:
+			t.secondary = node
+		}
+	}
+	if t.primary == nil || t.secondary == nil {
+		return fmt.Errorf("no primary or no secondary: %+v", found)
+	}
+
+	return nil
+}
+
+// kill ends the victim.
+func (t *take) kill(process int) error {
+	switch t.victim {
+	case victimPrimary:
+		return t.primary.Kill()
+	case victimSecondary:
+		return t.secondary.Kill()
+	case victimDatabase:
+		return t.stage.Server().Halt(pgserver.Immediate)
+	case victimProxy, victimFrozen:
+		for _, proxy := range t.stage.Proxies() {
+			switch {
+			case proxy.Process().PID() != process:
+			case t.victim == victimFrozen:
+				return proxy.Process().Pause()
+			default:
+				return proxy.Process().Kill()
+			}
+		}
+	}
+
+	return fmt.Errorf("nobody has the process id %d", process)
+}
+
+// revive starts PostgreSQL again if it is the victim: nobody survives without it.
+func (t *take) revive(ctx context.Context) error {
+	if t.victim != victimDatabase {
+		return nil
+	}
+	select {
+	case <-time.After(outage):
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := t.stage.Server().Resume(ctx); err != nil {
+		return fmt.Errorf("start PostgreSQL again: %w", err)
+	}
+
+	return nil
+}
+
+// await looks at an expectation until it is met.
+func (t *take) await(
+	ctx context.Context, limit time.Duration, expectation func(context.Context) error,
+) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var last error
+	for {
+		err := expectation(ctx)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() == nil || last == nil {
+			last = err // One that the end of the time has caused says nothing.
+		}
+		if !t.pause(ctx) {
+			return last
+		}
+	}
+}
+
+// pause waits a moment, and returns false when the context ends.
+func (t *take) pause(ctx context.Context) bool {
+	select {
+	case <-time.After(tick):
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

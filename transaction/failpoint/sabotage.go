@@ -1,0 +1,20 @@
+//go:build sabotage
+
+package failpoint
+
+import (
+	"os"
+	"sync"
+)
+
+const sabotaged = true
+
+// chosen is what the environment names. A variable of the package for the same reason as in
+// armed.go.
+var chosen = sync.OnceValue(func() string { return os.Getenv("PRAEFECT_SABOTAGE") })
+
+// Sabotaged says whether the environment names the variant.
+func Sabotaged(variant Variant) bool { return Variant(chosen()) == variant }
+
+// Listed says whether the environment asks for the names of all variants.
+func Listed() bool { return chosen() == "list" }
