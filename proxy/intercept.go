@@ -43,6 +43,9 @@ type entered struct {
 	held *relay.Frame
 }
 
+// Context returns the context of the call.
+func (e *entered) Context() context.Context { return e.ctx }
+
 // SendMsg sends a message, or keeps a reference to it. A client that has gone away meanwhile is
 // noticed as late as with any message that is only queued.
 func (e *entered) SendMsg(message any) error {

@@ -36,8 +36,9 @@ const (
 // nullNode answers every call at once, whatever it asks for.
 type nullNode struct {
 	peers *backchannel.Peers
-	// chunk is an encoded InfoRefsResponse.
-	chunk []byte
+	// chunk is an encoded InfoRefsResponse, exists an encoded RepositoryExistsResponse: a proxy that
+	// looks after its replicas must find them.
+	chunk, exists []byte
 	vote  [sha1.Size]byte
 }
 
@@ -61,11 +62,17 @@ func serveNullNode(ctx context.Context, address string) error {
 		return fmt.Errorf("marshal chunk: %w", err)
 	}
 
+	exists, err := proto.Marshal(&gitalypb.RepositoryExistsResponse{Exists: true})
+	if err != nil {
+		return fmt.Errorf("marshal answer: %w", err)
+	}
+
 	log := zap.NewNop()
 	node := &nullNode{
-		peers: backchannel.NewPeers(log),
-		chunk: chunk,
-		vote:  sha1.Sum([]byte("bench")),
+		peers:  backchannel.NewPeers(log),
+		chunk:  chunk,
+		exists: exists,
+		vote:   sha1.Sum([]byte("bench")),
 	}
 	defer node.peers.Close() //nolint:errcheck // It returns nil.
 
@@ -109,9 +116,11 @@ func (n *nullNode) handle(_ any, stream grpc.ServerStream) error {
 		}
 	}
 
-	method, _ := grpc.Method(ctx)
-	if method == gitalypb.SmartHTTPService_InfoRefsUploadPack_FullMethodName {
+	switch method, _ := grpc.Method(ctx); method {
+	case gitalypb.SmartHTTPService_InfoRefsUploadPack_FullMethodName:
 		return n.download(stream)
+	case gitalypb.RepositoryService_RepositoryExists_FullMethodName:
+		return stream.SendMsg(&mem.BufferSlice{mem.SliceBuffer(n.exists)})
 	}
 
 	// An empty message is a valid answer of every type.

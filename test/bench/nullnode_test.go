@@ -135,6 +135,11 @@ func TestNullNodeWithoutTransaction(t *testing.T) {
 		assert.Equal(t, work.size, moved, work.name)
 	}
 	require.Empty(t, coordinator.cast)
+
+	found, err := e.repositories(0).RepositoryExists(t.Context(),
+		&gitalypb.RepositoryExistsRequest{Repository: e.repository(0)})
+	require.NoError(t, err)
+	require.True(t, found.GetExists())
 }
 
 func with(

@@ -64,7 +64,7 @@ func chaos(ctx context.Context, settings settings, out io.Writer) error {
 	sum, err := s.play(ctx)
 	err = errors.Join(err, s.recorder.Save(filepath.Join(r.dir, "history.jsonl")), r.stop())
 	problem := sum.problem()
-	if s.discard || !s.settings.keep && err == nil && problem == "" {
+	if s.discard || !s.keepAll && err == nil && problem == "" {
 		err = errors.Join(err, r.remove())
 	} else {
 		err = errors.Join(err, r.keep(context.WithoutCancel(ctx)))

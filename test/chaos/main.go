@@ -22,8 +22,8 @@ type settings struct {
 	praefect string
 	// workers and repositories are how many there are.
 	workers, repositories int
-	// keep keeps the directory even if all is well.
-	keep bool
+	// keepAll keeps the directory even if all is well.
+	keepAll bool
 	// discard removes the directory even if something was found.
 	discard bool
 	// sabotage runs all variants of a sabotaged binary, variant only that one.
@@ -70,7 +70,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
 	flags.IntVar(&s.repositories, "repositories", 6, "number of repositories that stay")
-	flags.BoolVar(&s.keep, "keep", false, "keep the directory in any case")
+	flags.BoolVar(&s.keepAll, "keep", false, "keep the directory in any case")
 	flags.BoolVar(&s.discard, "discard", false, "remove the directory in any case")
 	flags.BoolVar(&s.sabotage, "sabotage", false, "run against sabotaged binaries")
 	flags.StringVar(&s.variant, "variant", "", "the only `name` of a sabotage to run")

@@ -91,21 +91,18 @@ const (
 	shown = 5
 	// reasonsShown is how many reasons of failed writes are printed, reasonLength how much of each.
 	reasonsShown = 8
-	reasonLength = 150
+	reasonLength = 260
 )
 
 // explain prints what was found, and writes all of it with evidence into a file.
 func (s *session) explain(report history.Report, result audit.Result, sum summary) {
 	var all []string
-	for _, kind := range []struct {
-		name     string
-		findings []history.Finding
-	}{
-		{"lost", report.Lost}, {"stale", report.Stale}, {"torn", report.Torn},
-		{"undone", report.Undone}, {"undecided", report.Undecided},
-	} {
-		for i, f := range kind.findings {
-			text := fmt.Sprintf("%s: %s: %s", kind.name, f.Key, f.Text)
+	for _, c := range chapters(report, result) {
+		for i, f := range c.findings {
+			text := c.name + ": " + f.Text
+			if f.Key != (history.Key{}) {
+				text = c.name + ": " + f.Key.String() + ": " + f.Text
+			}
 			if i < shown {
 				s.say("chaos: %s", text)
 			}
@@ -113,16 +110,6 @@ func (s *session) explain(report history.Report, result audit.Result, sum summar
 			for _, o := range f.Evidence {
 				all = append(all, "    "+tell(o))
 			}
-		}
-	}
-	for name, texts := range map[string][]string{
-		"diverged": result.Diverged, "unresolved": result.Unresolved,
-	} {
-		for i, text := range texts {
-			if i < shown {
-				s.say("chaos: %s: %s", name, text)
-			}
-			all = append(all, name+": "+text)
 		}
 	}
 	for _, reason := range reasons(sum.counted) {
@@ -134,6 +121,32 @@ func (s *session) explain(report history.Report, result audit.Result, sum summar
 	if err := writeLines(filepath.Join(s.rig.dir, "findings.txt"), all); err != nil {
 		s.say("chaos: %v", err)
 	}
+}
+
+// chapter are the findings of one kind.
+type chapter struct {
+	name     string
+	findings []history.Finding
+}
+
+func chapters(report history.Report, result audit.Result) []chapter {
+	all := []chapter{
+		{name: "lost", findings: report.Lost},
+		{name: "stale", findings: report.Stale},
+		{name: "torn", findings: report.Torn},
+		{name: "undone", findings: report.Undone},
+		{name: "undecided", findings: report.Undecided},
+		{name: "diverged"},
+		{name: "unresolved"},
+	}
+	for i, texts := range [][]string{result.Diverged, result.Unresolved} {
+		c := &all[len(all)-2+i]
+		for _, text := range texts {
+			c.findings = append(c.findings, history.Finding{Text: text})
+		}
+	}
+
+	return all
 }
 
 // tell describes an operation.

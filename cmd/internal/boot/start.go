@@ -185,7 +185,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		Native:     s.native().Register,
 		Verifier:   verifier,
 		Peers:      peers,
-		Ready:      func() error { return nil }, // Listening begins when everything is ready.
+		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{
 		Multiplexing:   s.Config.Multiplexing(),

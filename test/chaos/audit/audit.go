@@ -69,7 +69,11 @@ func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, er
 		}
 	}
 
-	return result, a.compare(ctx, &result)
+	if err := a.compare(ctx, &result); err != nil {
+		return Result{}, err
+	}
+
+	return result, nil
 }
 
 func (a *Auditor) remains(snapshot Snapshot) ([]string, error) {

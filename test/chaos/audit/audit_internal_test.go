@@ -165,10 +165,14 @@ func TestOutdatedReplicasMayDiffer(t *testing.T) {
 func TestUnsettled(t *testing.T) {
 	t.Parallel()
 
-	ready := Repository{Path: "a", State: Ready, Generation: 2, Primary: "x",
-		Replicas: map[string]int64{"x": 2, "y": 2}}
-	behind := Repository{Path: "b", State: Ready, Generation: 2,
-		Replicas: map[string]int64{"x": 2, "y": 1}}
+	ready := Repository{
+		Path: "a", State: Ready, Generation: 2, Primary: "x",
+		Replicas: map[string]int64{"x": 2, "y": 2},
+	}
+	behind := Repository{
+		Path: "b", State: Ready, Generation: 2,
+		Replicas: map[string]int64{"x": 2, "y": 1},
+	}
 	few := Repository{Path: "c", State: Ready, Generation: 2, Replicas: map[string]int64{"x": 2}}
 	leaving := Repository{Path: "d", State: "deleting"}
 

@@ -130,15 +130,14 @@ func remains(disk string, recorded map[string]bool) ([]string, error) {
 		if err != nil {
 			return err
 		}
-		switch {
-		case entry.IsDir() && name == "+node":
+		if name == "+node" {
 			return fs.SkipDir // What the node keeps for itself.
-		case entry.IsDir() && isRepository(path):
-			if !recorded[name] {
-				found = append(found, path+" is not recorded")
-			}
-		case strings.HasSuffix(name, ".lock"):
+		}
+		if strings.HasSuffix(name, ".lock") {
 			found = append(found, path)
+		}
+		if entry.IsDir() && !recorded[name] && isRepository(path) {
+			found = append(found, path+" is not recorded")
 		}
 
 		return nil

@@ -6,14 +6,14 @@ import "time"
 type Verdict string
 
 const (
-	// Succeeded: it was done.
+	// Succeeded means that it was done.
 	Succeeded Verdict = "succeeded"
-	// Declined: it could not be done as it was asked for, because a reference had moved, or a
-	// repository existed or did not.
+	// Declined means that it could not be done as it was asked for, because a reference had moved,
+	// or a repository existed or did not.
 	Declined Verdict = "declined"
-	// Queued: it waited for its turn until that was too long.
+	// Queued means that it waited for its turn until that was too long.
 	Queued Verdict = "queued"
-	// Failed: anything else.
+	// Failed is anything else.
 	Failed Verdict = "failed"
 )
 

@@ -24,11 +24,10 @@ type object struct {
 
 func (o object) id() string {
 	names := map[int]string{kindCommit: "commit", kindTree: "tree", kindBlob: "blob"}
-	sum := sha1.New()
-	fmt.Fprintf(sum, "%s %d\x00", names[o.kind], len(o.content))
-	sum.Write(o.content)
+	sum := sha1.Sum(append(fmt.Appendf(nil, "%s %d\x00", names[o.kind], len(o.content)),
+		o.content...))
 
-	return hex.EncodeToString(sum.Sum(nil))
+	return hex.EncodeToString(sum[:])
 }
 
 // commit makes a commit. Its message makes it different from all others.

@@ -36,14 +36,6 @@ func orZero(id string) string {
 	return id
 }
 
-func orEmpty(id string) string {
-	if id == zero {
-		return ""
-	}
-
-	return id
-}
-
 func pktLine(line string) string { return fmt.Sprintf("%04x%s", len(line)+lengthSize, line) }
 
 // lengthSize is the size of the length that begins a line, which includes it.

@@ -13,7 +13,7 @@ import (
 
 const (
 	refuseMin, refuseMax = 500 * time.Millisecond, 8 * time.Second
-	stallMin, stallMax   = time.Second, 12 * time.Second
+	stallMin, stallMax   = time.Second, 10 * time.Second
 )
 
 // proxyLane breaks what is around proxies, except their connections to nodes.
@@ -37,8 +37,9 @@ func (in *Injector) connectionOfProxy(random *rand.Rand) (*link.Link, *link.Door
 		return target.Link, nil
 	}
 	door := in.Doors[Between{target.Link.To, cluster.DatabaseParty}]
+	connection := door.Link()
 
-	return door.Link(), door
+	return connection, door
 }
 
 func (in *Injector) refuseProxy(ctx context.Context, random *rand.Rand) error {

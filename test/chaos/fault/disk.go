@@ -37,7 +37,12 @@ func PrepareDisks(directories []string) (*Disks, error) {
 		}
 		err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=0755,size="+diskSize)
 		if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-			return d, d.Close()
+			// What was mounted goes; there is another way.
+			if err := d.Close(); err != nil {
+				return nil, err
+			}
+
+			return d, nil
 		}
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("mount disk: %w", err), d.Close())

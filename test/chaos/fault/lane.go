@@ -11,7 +11,7 @@ const (
 	gapMin = 200 * time.Millisecond
 	gapMax = 1500 * time.Millisecond
 	// calmWait bounds the wait for repairs, calmPoll is how often is asked.
-	calmWait = 6 * time.Second
+	calmWait = 4 * time.Second
 	calmPoll = 200 * time.Millisecond
 )
 
@@ -32,8 +32,10 @@ func (l *lane) run(ctx context.Context) error {
 		for _, i := range l.random.Perm(len(l.moves)) {
 			pause(ctx, between(l.random, gapMin, gapMax))
 			l.awaitCalm(ctx)
-			if ctx.Err() != nil {
+			select {
+			case <-ctx.Done():
 				return nil
+			default:
 			}
 			if err := l.moves[i](ctx, l.random); err != nil {
 				return err

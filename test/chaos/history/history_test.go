@@ -20,16 +20,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // op is an operation that a test changes with the methods below.
 type op history.Operation
 
-const second = time.Second
-
-func write(start, end time.Duration, value string) op {
+// write is one from and until so many seconds after the begin.
+func write(start, end int, value string) op {
 	return op{
 		Key: history.Key{Repository: "repo", Name: "a"}, Action: history.Write, Value: value,
-		Result: history.Acknowledged, Start: start * second, End: end * second,
+		Result: history.Acknowledged,
+		Start:  time.Duration(start) * time.Second, End: time.Duration(end) * time.Second,
 	}
 }
 
-func read(start, end time.Duration, value string) op {
+func read(start, end int, value string) op {
 	o := write(start, end, value)
 	o.Action = history.Read
 
@@ -238,18 +238,26 @@ func TestTorn(t *testing.T) {
 			read(2, 9, "a2").in(3, "a"), read(2, 9, "b1").in(3, "b"))...)},
 		{name: "still in doubt", history: both(append(doubtful,
 			read(9, 10, "a2").in(3, "a"), read(9, 10, "b1").in(3, "b"))...)},
-		{name: "over", history: both(append(second,
-			read(4, 9, "a2").in(3, "a"), read(4, 9, "b1").in(3, "b"))...),
-			want: counts{Torn: 1, Stale: 1}},
-		{name: "in doubt for too long", history: both(append(doubtful,
-			read(90, 91, "a2").in(3, "a"), read(90, 91, "b1").in(3, "b"))...),
-			want: counts{Torn: 1}},
-		{name: "in doubt, in the end", history: both(append(doubtful,
-			read(9, 10, "a2").in(3, "a").final(), read(9, 10, "b1").in(3, "b").final())...),
-			want: counts{Torn: 1}},
-		{name: "partly missing", history: both(
-			read(9, 10, "a1").in(3, "a"), read(9, 10, "").in(3, "b")),
-			want: counts{Torn: 1, Stale: 1}},
+		{
+			name: "over", history: both(append(second,
+				read(4, 9, "a2").in(3, "a"), read(4, 9, "b1").in(3, "b"))...),
+			want: counts{Torn: 1, Stale: 1},
+		},
+		{
+			name: "in doubt for too long", history: both(append(doubtful,
+				read(90, 91, "a2").in(3, "a"), read(90, 91, "b1").in(3, "b"))...),
+			want: counts{Torn: 1},
+		},
+		{
+			name: "in doubt, in the end", history: both(append(doubtful,
+				read(9, 10, "a2").in(3, "a").final(), read(9, 10, "b1").in(3, "b").final())...),
+			want: counts{Torn: 1},
+		},
+		{
+			name: "partly missing", history: both(
+				read(9, 10, "a1").in(3, "a"), read(9, 10, "").in(3, "b")),
+			want: counts{Torn: 1, Stale: 1},
+		},
 		{name: "different looks", history: both(append(second,
 			read(2, 9, "a2").in(3, "a"), read(2, 9, "b1").in(4, "b"))...)},
 	})

@@ -75,27 +75,30 @@ func checkRegister(key Key, register []Operation, config Config) Report {
 func relevant(register []Operation) []Operation {
 	seen := map[string]bool{}
 	for _, o := range register {
-		switch {
-		case o.Action == Read && o.Primary && o.Result == Acknowledged:
+		if !certain(o) {
+			continue
+		}
+		if o.Action == Read {
 			seen[o.Value] = true
-		case o.Action == Write && o.Guarded && o.Result == Acknowledged:
+		} else if o.Guarded {
 			seen[o.Old] = true
 		}
 	}
 
 	var kept []Operation
 	for _, o := range register {
-		switch {
-		case o.Action == Read:
-			if o.Primary && o.Result == Acknowledged {
-				kept = append(kept, o)
-			}
-		case o.Result == Acknowledged, o.Result == Unknown && seen[o.Value]:
+		doubtful := o.Action == Write && o.Result == Unknown && seen[o.Value]
+		if certain(o) || doubtful {
 			kept = append(kept, o)
 		}
 	}
 
 	return kept
+}
+
+// certain tells whether an operation surely happened on a primary.
+func certain(o Operation) bool {
+	return o.Result == Acknowledged && (o.Action == Write || o.Primary)
 }
 
 // input is one operation as the models take it; undo is the disappearance of an unknown write.
@@ -127,7 +130,7 @@ func strict() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return "" },
 		Step: func(state, in, _ any) (bool, any) {
-			value, o := state.(string), in.(input).operation //nolint:forcetypeassert // ours
+			value, o := state.(string), in.(input).operation
 			switch {
 			case o.Action == Read:
 				return o.Value == value, value
@@ -149,17 +152,12 @@ func forgetful() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return "" },
 		Step: func(state, in, _ any) (bool, any) {
-			stack, step := state.(string), in.(input) //nolint:forcetypeassert // ours
-			below, value := "", stack
-			if at := strings.LastIndex(stack, separator); at >= 0 {
-				below, value = stack[:at], stack[at+1:]
+			stack, step := state.(string), in.(input)
+			if step.undo {
+				return true, undo(stack, step.operation)
 			}
-			o := step.operation
+			o, value := step.operation, stack[strings.LastIndex(stack, separator)+1:]
 			switch {
-			case step.undo && value == o.Value && value != stack:
-				return true, below
-			case step.undo:
-				return true, stack
 			case o.Action == Read:
 				return o.Value == value, stack
 			case o.Guarded && o.Old != value:
@@ -171,6 +169,16 @@ func forgetful() porcupine.Model {
 			}
 		},
 	}
+}
+
+// undo takes a write from the top of a stack, if it is there.
+func undo(stack string, o Operation) string {
+	at := strings.LastIndex(stack, separator)
+	if at < 0 || stack[at+1:] != o.Value {
+		return stack
+	}
+
+	return stack[:at]
 }
 
 // explainUndone looks for an order in which some unknown writes are undone, and returns these.
@@ -206,7 +214,7 @@ func replay(key Key, orders [][][]porcupine.Operation) []Finding {
 		for _, event := range partition[0] {
 			before := state
 			_, state = model.Step(state, event.Input, nil)
-			step := event.Input.(input) //nolint:forcetypeassert // ours
+			step := event.Input.(input)
 			if step.undo && state != before {
 				pending = append(pending, Finding{
 					Key: key, Text: fmt.Sprintf("%.10s was seen and is gone", step.operation.Value),
