@@ -48,13 +48,16 @@ func (s *Store) Enlist(
 			s.endProxy(incarnation)
 		}
 	}
-	if _, ok := s.proxies[enlistment.Incarnation]; ok && !s.lives(enlistment.Incarnation) {
+	found, again := s.proxies[enlistment.Incarnation]
+	switch {
+	case !again:
+		found = &proxy{name: enlistment.Name, applied: s.last}
+		s.proxies[enlistment.Incarnation] = found
+	case !s.lives(enlistment.Incarnation):
 		return 0, coordinator.ErrLeaseLost
 	}
-	s.proxies[enlistment.Incarnation] = &proxy{
-		name: enlistment.Name, endsAt: time.Now().Add(enlistment.TTL), applied: s.last,
-	}
-	return s.last, nil
+	found.endsAt = time.Now().Add(enlistment.TTL)
+	return found.applied, nil
 }
 
 // endProxy ends an incarnation now, and tells that it has left its turns.

@@ -140,4 +140,9 @@ func testRenewalInvalidates(t *testing.T, store coordinator.Store) {
 	require.Empty(t, renew(t, store, coordinator.Renewal{
 		Incarnation: extra, Applied: known[2].Sequence,
 	}).Invalidations)
+	outdated(t, store, "d.git")
+	require.Equal(t, known[2].Sequence, enlist(t, store, extra), "nor those when it is repeated")
+	require.Len(t, renew(t, store, coordinator.Renewal{
+		Incarnation: extra, Applied: known[2].Sequence,
+	}).Invalidations, 1)
 }

@@ -107,6 +107,7 @@ func testRecordSuperseded(t *testing.T, store coordinator.Store) {
 func testRecordNeedsTurn(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	enlist(t, store, other)
+	var owner coordinator.Incarnation
 	for name, lose := range map[string]func(coordinator.WriteOutcome) error{
 		"closed": func(o coordinator.WriteOutcome) error {
 			_, err := store.CloseTurn(t.Context(), o.Repository, o.Write)
@@ -120,8 +121,18 @@ func testRecordNeedsTurn(t *testing.T, store coordinator.Store) {
 			adopt(t, store, other)
 			return err
 		},
+		"adopted from the ended": func(coordinator.WriteOutcome) error {
+			resign(t, store, owner)
+			adopt(t, store, other)
+			return nil
+		},
 	} {
-		made := write(t, store, ready(t, store, name+".git"), all()...)
+		made := outcome(ready(t, store, name+".git"), all()...)
+		held := intent(made.Repository)
+		owner = Enlist(t, store)
+		made.Write, held.Incarnation = held.Write, owner
+		_, err := store.OpenTurn(t.Context(), held)
+		require.NoError(t, err)
 		require.NoError(t, lose(made), name)
 		for range 2 {
 			before := load(t, store, made.Repository)

@@ -18,6 +18,7 @@ func removalTests() map[string]func(*testing.T, coordinator.Store) {
 		"removals":                  testRemovals,
 		"removal waits for repair":  testRemovalWaits,
 		"removal is kept":           testRemovalKept,
+		"removal is put off":        testRemovalPutOff,
 		"removal waits for settled": testRemovalSettles,
 	}
 }
@@ -155,8 +156,9 @@ func testRemovalKept(t *testing.T, store coordinator.Store) {
 
 	request := coordinator.RemovalRequest{Limit: 10, TTL: long, Keep: keep}
 	require.Len(t, claimRemovals(t, store, request), 2, "the disks are cleaned at once")
+	require.NoError(t, store.Removed(t.Context(), failed.ID, all()))
+	require.NoError(t, store.Removed(t.Context(), dead.ID, []coordinator.Storage{first}))
 	for _, id := range []coordinator.RepositoryID{failed.ID, dead.ID} {
-		require.NoError(t, store.Removed(t.Context(), id, all()))
 		require.Len(t, load(t, store, id).Replicas, 3, "and again at the end")
 	}
 	require.Empty(t, claimRemovals(t, store, request))
@@ -175,6 +177,25 @@ func testRemovalKept(t *testing.T, store coordinator.Store) {
 		_, err := store.Load(t.Context(), id)
 		require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
 	}
+}
+
+// testRemovalPutOff has a removal that is tried again until all disks are clean, and then put off
+// to the end of the time for which the repository is kept.
+func testRemovalPutOff(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	repository := ready(t, store, "repository.git")
+	_, err := store.Delete(t.Context(), coordinator.Deletion{
+		Repository: repository.ID, Write: hold(t, store, repository.ID).Write, Keep: long,
+	})
+	require.NoError(t, err)
+	request := coordinator.RemovalRequest{Limit: 10}
+	require.Len(t, claimRemovals(t, store, request), 1)
+	require.NoError(t, store.Removed(t.Context(), repository.ID,
+		[]coordinator.Storage{first, second}))
+	require.Len(t, claimRemovals(t, store, request), 1, "one disk is left")
+	require.NoError(t, store.Removed(t.Context(), repository.ID, all()))
+	require.Empty(t, claimRemovals(t, store, request))
+	require.Len(t, load(t, store, repository.ID).Replicas, 3)
 }
 
 // testRemovalSettles deletes a repository while a node may act on a write. What was removed before

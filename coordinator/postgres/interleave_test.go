@@ -254,3 +254,26 @@ func TestAdoptionPassesOver(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, adopted, 1)
 }
+
+// TestAdoptionOfTheAdopted finds a turn that somebody else has adopted in the same moment.
+func TestAdoptionOfTheAdopted(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.open(t, 1)
+	require.NoError(t, s.store.MarkTurn(t.Context(), s.id, 1, nil))
+	_, err := s.store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: other, Name: "other", TTL: time.Hour,
+	})
+	require.NoError(t, err)
+	s.hold(t, "UPDATE praefect.write_intents SET adopter = 2, adoption = 1")
+	require.NoError(t, s.during(t, func() error {
+		adopted, err := s.store.AdoptTurns(t.Context(), self, 10)
+		require.Empty(t, adopted)
+		return err
+	}, func() {}))
+	require.Equal(t, coordinator.Epoch(1), s.load(t).Epoch)
+	adopted, err := s.store.AdoptTurns(t.Context(), other, 10)
+	require.NoError(t, err)
+	require.Len(t, adopted, 1)
+	require.Equal(t, int64(1), adopted[0].Number)
+}

@@ -24,7 +24,7 @@ const (
 	// Without notices everything is found out by polling, so there is no hurry to connect again to
 	// a server that does not answer.
 	listenPauseMin = 100 * time.Millisecond
-	listenPauseMax = 10 * time.Second
+	listenPauseMax = 30 * time.Second
 )
 
 // errDeaf says that notices do not arrive, as behind a pooler by transactions.
@@ -65,7 +65,8 @@ func (s *Store) listen(
 		_ = connection.Close(ending)
 	}()
 	for {
-		if err := s.send(ctx, connection, probeSQL); err != nil {
+		// From the pool, as a pooler in between would pass on what the connection tells itself.
+		if err := s.execute(ctx, probeSQL, arguments{}); err != nil {
 			return err
 		}
 		wait := probeWait
@@ -93,19 +94,12 @@ func (s *Store) connectListener(ctx context.Context) (*pgx.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect for notices: %w", err)
 	}
-	if err := s.send(ctx, connection, listenSQL); err != nil {
-		return nil, errors.Join(err, connection.Close(connecting))
+	if _, err := connection.Exec(connecting, listenSQL); err != nil {
+		return nil, errors.Join(
+			fmt.Errorf("ask for notices: %w", err), connection.Close(connecting),
+		)
 	}
 	return connection, nil
-}
-
-func (s *Store) send(ctx context.Context, connection *pgx.Conn, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	if _, err := connection.Exec(ctx, text); err != nil {
-		return fmt.Errorf("ask for notices: %w", err)
-	}
-	return nil
 }
 
 // await returns errDeaf when there was no notice in the given time.

@@ -4,7 +4,11 @@
 WITH due AS (
     SELECT r.id,
            CASE WHEN r.state = 'creating'
-                THEN nullif(now() + @keep * interval '1 millisecond', now())
+                THEN nullif(greatest(now() + @keep * interval '1 millisecond', (
+                    SELECT max(p.settles_at)
+                      FROM praefect.replicas AS p
+                     WHERE p.repository_id = r.id
+                )), now())
                 WHEN r.keep_until > now() THEN r.keep_until END AS keep_until
       FROM praefect.repositories AS r
      WHERE r.state <> 'ready'

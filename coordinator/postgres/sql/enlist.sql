@@ -10,6 +10,6 @@ INSERT INTO praefect.proxies AS x (incarnation, name, lease_ends_at, applied)
 SELECT @incarnation, @name, clock_timestamp() + @ttl * interval '1 millisecond', counter.last
   FROM counter
     ON CONFLICT (incarnation) DO UPDATE
-   SET lease_ends_at = excluded.lease_ends_at, applied = excluded.applied
+   SET lease_ends_at = excluded.lease_ends_at
  WHERE x.lease_ends_at > clock_timestamp()
 RETURNING x.applied
