@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,17 +20,38 @@ func (t *take) recovered(ctx context.Context) error {
 	if err := t.consistent(ctx); err != nil {
 		return err
 	}
-	if t.rewritten {
+	if t.rewritten || t.scene.double && t.bereft(ctx) {
 		return nil
 	}
-	if err := t.rewrite(ctx); err != nil {
+
+	return t.rewrite(ctx)
+}
+
+// bereft says that no current replica is on a node that runs: after two faults that may be so, and
+// nobody can write then.
+func (t *take) bereft(ctx context.Context) bool {
+	found, err := t.stage.look(ctx, t.path)
+	if err != nil {
+		return false
+	}
+
+	return !slices.ContainsFunc(found.current(), func(storage string) bool {
+		node, err := t.stage.Node(storage)
+
+		return err == nil && node.Process().Running()
+	})
+}
+
+// rewrite writes to the same reference and looks at the replicas again.
+func (t *take) rewrite(ctx context.Context) error {
+	if err := t.attempt(ctx); err != nil {
 		return fmt.Errorf("write to the same reference: %w", err)
 	}
 
 	return t.consistent(ctx)
 }
 
-func (t *take) rewrite(ctx context.Context) error {
+func (t *take) attempt(ctx context.Context) error {
 	proxy, err := t.stage.survivor()
 	if err != nil {
 		return err
@@ -129,6 +151,11 @@ func (t *take) whole(ctx context.Context) error {
 	}
 	if err := t.consistent(ctx); err != nil {
 		return err
+	}
+	if !t.rewritten {
+		if err := t.rewrite(ctx); err != nil {
+			return err
+		}
 	}
 
 	return t.clean(ctx)

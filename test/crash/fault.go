@@ -67,7 +67,7 @@ func election() scene {
 func recovery() scene {
 	s := atomicPush()
 	push := s.act
-	s.name, s.anyProxy = "recovery", true
+	s.name, s.anyProxy, s.double = "recovery", true, true
 	s.lead = func(ctx context.Context, t *take) error {
 		return t.begin(ctx, failpoint.FirstCommitTold, push)
 	}

@@ -22,7 +22,7 @@ type settings struct {
 	workers  int
 	// count is how often each case is tried.
 	count int
-	list     bool
+	list  bool
 	// sabotage is a rule that the proxies leave out, so that cases have to fail.
 	sabotage string
 	// keep is where the logs of cases that failed are copied to.

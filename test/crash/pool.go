@@ -72,8 +72,12 @@ func (p *pool) work(ctx context.Context, queue <-chan trial) (err error) {
 // try tries one case, and says whether everything was as it should be.
 func (p *pool) try(ctx context.Context, on *stage, one trial) bool {
 	begin := time.Now()
-	t := &take{trial: one, stage: on, goods: p.material}
-	err := t.perform(ctx)
+	var t *take
+	err := errUntold
+	for n := 0; n < tries && errors.Is(err, errUntold); n++ {
+		t = &take{trial: one, stage: on, goods: p.material, last: n == tries-1}
+		err = t.perform(ctx)
+	}
 	result := row{
 		trial: one, took: time.Since(begin), answer: t.answer.String(), settled: t.settled,
 		err: err,

@@ -22,6 +22,8 @@ type scene struct {
 	judge func(t *take, found state) error
 	// write is a write that has to succeed. It is repeated until it does.
 	write func(ctx context.Context, t *take, c *client) error
+	// double says that something else has failed before.
+	double bool
 	// patient says that a claim has to run out before the end.
 	patient bool
 }
