@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"praefect/coordinator"
+	"praefect/transaction/failpoint"
 )
 
 // lease is one state of an incarnation's right to act. It is not changed but replaced: by one that
@@ -31,7 +32,7 @@ func (w *Worker) present() (*lease, bool) {
 	if held.over {
 		return held, false
 	}
-	if w.config.Clock().before(held.until) {
+	if w.config.Clock().before(held.until) || failpoint.Sabotaged(failpoint.LeaseNotChecked) {
 		return held, true
 	}
 	if w.finish(held, errExpired) {

@@ -82,6 +82,27 @@ func readHooks(dir string) (string, error) {
 	return text.String(), nil
 }
 
+// stopped says which thread of a process is not stopped.
+func stopped(process int) error {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", process))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		// The state follows the name, which is in parentheses.
+		_, state, _ := strings.Cut(string(content), ") ")
+		if !strings.HasPrefix(state, "T") {
+			return fmt.Errorf("%s: not stopped: %.1s", file, state)
+		}
+	}
+
+	return nil
+}
+
 // remains are what must not be left on a disk.
 type remains struct {
 	locks []string

@@ -312,7 +312,7 @@ func (t *take) kill(process int) error {
 			switch {
 			case proxy.Process().PID() != process:
 			case t.victim == victimFrozen:
-				return proxy.Process().Pause()
+				return t.freeze(proxy.Process())
 			default:
 				return proxy.Process().Kill()
 			}
@@ -320,6 +320,17 @@ func (t *take) kill(process int) error {
 	}
 
 	return fmt.Errorf("nobody has the process id %d", process)
+}
+
+// freeze stops a process and waits until it does nothing any more.
+func (t *take) freeze(process *cluster.Process) error {
+	if err := process.Pause(); err != nil {
+		return err
+	}
+
+	return t.await(context.Background(), moment, func(context.Context) error {
+		return stopped(process.PID())
+	})
 }
 
 // revive starts PostgreSQL again if it is the victim: nobody survives without it.
