@@ -120,7 +120,7 @@ func (s *Store) ClaimRemovals(
 			due = append(due, found)
 		}
 	}
-	slices.SortFunc(due, func(a, b *repository) int { return a.dueAt.Compare(b.dueAt) })
+	slices.SortFunc(due, byTime(func(r *repository) time.Time { return r.dueAt }))
 	var claimed []coordinator.Repository
 	for _, found := range due[:min(request.Limit, len(due))] {
 		if found.State == coordinator.StateCreating {
@@ -133,14 +133,10 @@ func (s *Store) ClaimRemovals(
 }
 
 func (s *Store) removable(found *repository, now time.Time) bool {
-	switch found.State {
-	case coordinator.StateCreating:
+	if found.State == coordinator.StateCreating {
 		return !s.lives(found.creator)
-	case coordinator.StateDeleting:
-		return !found.dueAt.After(now)
-	default:
-		return false
 	}
+	return found.State == coordinator.StateDeleting && !found.dueAt.After(now)
 }
 
 // claimRemoval leaves the removal to a worker. Only what is removed from now on counts once the
@@ -169,16 +165,7 @@ func (s *Store) Removed(
 	if !ok || found.State != coordinator.StateDeleting {
 		return nil
 	}
-	left := 0
-	for storage, replica := range found.replicas {
-		switch {
-		case replica.claimEnds.After(time.Now()) || !slices.Contains(storages, storage):
-			left++
-		case found.keptUntil.IsZero():
-			delete(found.replicas, storage)
-		}
-	}
-	switch {
+	switch left := found.removed(storages); {
 	case left > 0:
 	case found.keptUntil.IsZero():
 		delete(s.repositories, id)
@@ -186,4 +173,18 @@ func (s *Store) Removed(
 		found.dueAt = found.keptUntil
 	}
 	return nil
+}
+
+// removed forgets replicas unless the repository is kept, and says how many may be on disks still.
+func (r *repository) removed(storages []coordinator.Storage) int {
+	left := 0
+	for storage, replica := range r.replicas {
+		switch {
+		case replica.claimEnds.After(time.Now()) || !slices.Contains(storages, storage):
+			left++
+		case r.keptUntil.IsZero():
+			delete(r.replicas, storage)
+		}
+	}
+	return left
 }

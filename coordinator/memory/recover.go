@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -30,10 +31,12 @@ func (s *Store) AdoptTurns(
 			orphans = append(orphans, found)
 		}
 	}
-	slices.SortFunc(orphans, func(a, b *repository) int {
-		return a.turn.openedAt.Compare(b.turn.openedAt)
-	})
-	adopted := append(own, orphans...)
+	for _, list := range [][]*repository{own, orphans} {
+		slices.SortFunc(list, func(a, b *repository) int {
+			return cmp.Compare(a.turn.place, b.turn.place)
+		})
+	}
+	adopted := slices.Concat(own, orphans)
 	var adoptions []coordinator.Adoption
 	for _, found := range adopted[:min(limit, len(adopted))] {
 		adoptions = append(adoptions, found.adopt(adopter))

@@ -59,6 +59,7 @@ func (s *Store) due(target coordinator.RepairTarget, now time.Time) []candidate 
 		return cmp.Or(
 			cmp.Compare(a.repository.rank(), b.repository.rank()),
 			a.replica.dueAt.Compare(b.replica.dueAt),
+			cmp.Compare(a.repository.ID, b.repository.ID),
 		)
 	})
 	return due

@@ -18,6 +18,7 @@ type Store struct {
 	mu           sync.Mutex // guards the fields below
 	repositories map[coordinator.RepositoryID]*repository
 	proxies      map[coordinator.Incarnation]*proxy
+	turns        int64 // counts turns
 	// invalidations are in order; last numbers the latest, which may have been forgotten.
 	invalidations []invalidation
 	last          coordinator.Sequence
@@ -144,6 +145,13 @@ func (r *repository) snapshot() coordinator.Repository {
 		return cmp.Compare(a.Storage, b.Storage)
 	})
 	return snapshot
+}
+
+// byTime orders repositories, those of the same moment by their ids.
+func byTime(at func(*repository) time.Time) func(a, b *repository) int {
+	return func(a, b *repository) int {
+		return cmp.Or(at(a).Compare(at(b)), cmp.Compare(a.ID, b.ID))
+	}
 }
 
 // current says whether the replica holds every acknowledged write.

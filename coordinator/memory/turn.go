@@ -3,7 +3,6 @@ package memory
 import (
 	"context"
 	"slices"
-	"time"
 
 	"praefect/coordinator"
 )
@@ -11,7 +10,8 @@ import (
 // turn is a held turn.
 type turn struct {
 	coordinator.Intent
-	openedAt time.Time
+	// place orders turns by their beginning.
+	place int64
 	// wanted says that somebody waits, marked that it is left to recovery.
 	wanted, marked bool
 	// ended are participants that do nothing any more for the write.
@@ -50,7 +50,8 @@ func (s *Store) OpenTurn(
 		}
 		return coordinator.Repository{}, coordinator.ErrTurnTaken
 	}
-	found.turn = &turn{Intent: intent, openedAt: time.Now()}
+	s.turns++
+	found.turn = &turn{Intent: intent, place: s.turns}
 	found.turn.Participants = slices.Clone(intent.Participants)
 	return found.snapshot(), nil
 }

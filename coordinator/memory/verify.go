@@ -61,9 +61,7 @@ func (s *Store) ClaimVerifications(
 			due = append(due, found)
 		}
 	}
-	slices.SortFunc(due, func(a, b *repository) int {
-		return a.verification.dueAt.Compare(b.verification.dueAt)
-	})
+	slices.SortFunc(due, byTime(func(r *repository) time.Time { return r.verification.dueAt }))
 	var claimed []coordinator.Verification
 	for _, found := range due[:min(limit, len(due))] {
 		v := &found.verification

@@ -30,20 +30,20 @@ func renew(
 	return known
 }
 
-func requireEnded(t *testing.T, store coordinator.Store, ended coordinator.Incarnation) {
+func requireOtherEnded(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	_, err := store.Renew(t.Context(), coordinator.Renewal{Incarnation: ended, TTL: long})
+	_, err := store.Renew(t.Context(), coordinator.Renewal{Incarnation: other, TTL: long})
 	require.ErrorIs(t, err, coordinator.ErrLeaseLost)
-	require.ErrorIs(t, store.Acknowledge(t.Context(), ended, 1), coordinator.ErrLeaseLost)
+	require.ErrorIs(t, store.Acknowledge(t.Context(), other, 1), coordinator.ErrLeaseLost)
 	from := creation("of-the-ended.git")
-	from.Incarnation = ended
+	from.Incarnation = other
 	require.ErrorIs(t, store.Create(t.Context(), from), coordinator.ErrLeaseLost,
 		"an attempt to renew does not bring it back")
 }
 
 func testLease(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	requireEnded(t, store, other)
+	requireOtherEnded(t, store)
 	enlist(t, store, other)
 	known := renew(t, store, coordinator.Renewal{Incarnation: other})
 	require.NotEmpty(t, known.Timeline)
@@ -51,14 +51,14 @@ func testLease(t *testing.T, store coordinator.Store) {
 		renew(t, store, coordinator.Renewal{Incarnation: self}).Timeline)
 	enlist(t, store, other)
 	resign(t, store, other)
-	requireEnded(t, store, other)
+	requireOtherEnded(t, store)
 	resign(t, store, other)
 	resign(t, store, extra)
 	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
 		Incarnation: other, Name: "proxy-2", TTL: long,
 	})
 	require.ErrorIs(t, err, coordinator.ErrLeaseLost, "an incarnation has one life")
-	requireEnded(t, store, other)
+	requireOtherEnded(t, store)
 	renew(t, store, coordinator.Renewal{Incarnation: self})
 }
 
@@ -78,7 +78,7 @@ func testLeaseRunsOut(t *testing.T, store coordinator.Store) {
 		require.NoError(c, err)
 		require.Len(c, adopted, 1)
 	}, patience, tick)
-	requireEnded(t, store, other)
+	requireOtherEnded(t, store)
 }
 
 // testLeaseOfPredecessor starts a proxy again: its predecessor has ended, and nobody else.
@@ -89,7 +89,7 @@ func testLeaseOfPredecessor(t *testing.T, store coordinator.Store) {
 		Incarnation: extra, Name: "proxy-2", TTL: long,
 	})
 	require.NoError(t, err)
-	requireEnded(t, store, other)
+	requireOtherEnded(t, store)
 	renew(t, store, coordinator.Renewal{Incarnation: extra})
 	renew(t, store, coordinator.Renewal{Incarnation: self})
 }

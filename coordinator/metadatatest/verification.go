@@ -3,6 +3,7 @@ package metadatatest
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -105,15 +106,19 @@ func testVerificationOfReady(t *testing.T, store coordinator.Store) {
 
 func testVerificationClaimed(t *testing.T, store coordinator.Store) {
 	t.Helper()
-	for i := range 3 {
+	for i, delay := range []time.Duration{0, time.Millisecond, time.Millisecond} {
 		repository := ready(t, store, fmt.Sprintf("%d.git", i))
-		require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID, 0))
+		require.NoError(t, store.ScheduleVerification(t.Context(), repository.ID, delay))
 	}
 	stale, err := store.ClaimVerifications(t.Context(), 1, 0)
 	require.NoError(t, err)
 	require.Len(t, stale, 1)
 	require.Equal(t, "0.git", stale[0].Repository.Key.RelativePath, "the longest due first")
-	require.Len(t, claimVerifications(t, store), 3, "that claim has ended")
+	claimed := 0
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		claimed += len(claimVerifications(t, store))
+		require.Equal(c, 3, claimed, "that claim has ended")
+	}, patience, tick)
 	require.NoError(t, store.Verified(t.Context(), stale[0]), "which is no success")
 	require.Empty(t, claimVerifications(t, store))
 }

@@ -8,17 +8,18 @@
 // read behind the statement that waits for the turn, a record runs behind the lock of the
 // repository, and who has to acknowledge its invalidation is read once that has its number.
 //
-// Locks are taken in one order, so that statements cannot dead-lock: the repository, its intent, its
-// replicas, the counter of invalidations. While a statement holds the repository, nobody changes its
-// generation, epoch, primary or state, or the generation of a replica. The counter is held to the
-// end of the transaction, so invalidations become visible in the order of their numbers; whoever
-// begins an incarnation waits for it, since a statement that holds it does not see the newcomer.
+// Locks are taken in one order, so that statements cannot dead-lock: the repository, its intent,
+// its replicas, the counter of invalidations. While a statement holds the repository, nobody
+// changes its generation, epoch, primary or state, or the generation of a replica. The counter is
+// held to the end of the transaction, so invalidations become visible in the order of their
+// numbers; whoever begins an incarnation waits for it, since a statement that holds it does not see
+// the newcomer.
 //
 // Time is the database's. Statements are bounded by their context and by Config.StatementTimeout,
 // and cancelled in the server when it ends. No statement is prepared and no run-time parameter is
-// set, so PgBouncer in transaction mode can stand in between. Only [Store.Listen] needs a connection
-// of its own to the server itself; it tries out whether notices arrive, and without them everything
-// is found out by polling.
+// set, so PgBouncer in transaction mode can stand in between. Only [Store.Listen] needs a
+// connection of its own to the server itself; it tries out whether notices arrive, and without them
+// everything is found out by polling.
 //
 // What goes wrong: without a connection, during a failover, or after the bound, operations return
 // coordinator.ErrMetadataUnavailable. A statement that certainly was not executed is repeated once

@@ -36,17 +36,24 @@ func (s *Store) Listen(
 ) error {
 	pause := backoff.NewExponentialBackOff()
 	pause.InitialInterval, pause.MaxInterval = listenPauseMin, listenPauseMax
-	for {
-		err := s.listen(ctx, receive, pause.Reset)
-		if ctx.Err() != nil {
-			return nil
-		}
-		s.log.Warn("notices of other proxies are missed for a while", zap.Error(err))
-		select {
-		case <-time.After(pause.NextBackOff()):
-		case <-ctx.Done():
-			return nil
-		}
+	for ctx.Err() == nil {
+		s.listenOnce(ctx, receive, pause)
+	}
+	return nil
+}
+
+// listenOnce listens until the connection fails, and then for a pause does not.
+func (s *Store) listenOnce(
+	ctx context.Context, receive func(coordinator.Notice), pause *backoff.ExponentialBackOff,
+) {
+	err := s.listen(ctx, receive, pause.Reset)
+	if ctx.Err() != nil {
+		return
+	}
+	s.log.Warn("notices of other proxies are missed for a while", zap.Error(err))
+	select {
+	case <-time.After(pause.NextBackOff()):
+	case <-ctx.Done():
 	}
 }
 
