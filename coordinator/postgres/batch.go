@@ -37,6 +37,13 @@ func (s *Store) batch(
 	})
 }
 
+// batchAgain is for batches that may be done twice.
+func (s *Store) batchAgain(
+	ctx context.Context, receive func(*answers) error, statements ...statement,
+) error {
+	return again(func() error { return s.batch(ctx, receive, statements...) })
+}
+
 // sender is a connection, or a transaction on one.
 type sender interface {
 	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults

@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
@@ -132,6 +133,58 @@ func TestStatements(t *testing.T) {
 	_, err = c.BeginRemoval(ctx, counterKey)
 	require.NoError(t, err)
 	require.Equal(t, 3, statements.count(), "removal: turn, deletion, and a look that it is over")
+}
+
+// TestRoundTrips counts what the store sends for operations that somebody waits for or that are
+// repeated all the time.
+func TestRoundTrips(t *testing.T) {
+	t.Parallel()
+	_, store, statements := counted(t)
+	ctx, from := t.Context(), creation("a.git")
+	require.NoError(t, store.Create(ctx, from))
+	require.NoError(t, store.Complete(ctx, from.ID))
+	open := func(write coordinator.WriteID) error {
+		_, err := store.OpenTurn(ctx, coordinator.Intent{
+			Write: write, Repository: from.ID, Incarnation: self, Kind: "references",
+		})
+		return err
+	}
+	statements.count()
+	for _, step := range []struct {
+		name string
+		want int
+		call func() error
+	}{
+		{"take a turn", 1, func() error { return open(1) }},
+		{"record", 1, func() error {
+			_, err := store.Record(ctx, coordinator.WriteOutcome{
+				Repository: from.ID, Write: 1, Epoch: 1, Raise: from.Assigned[:2],
+			})
+			return err
+		}},
+		{"take another turn", 1, func() error { return open(2) }},
+		{"elect", 1, func() error {
+			_, err := store.Elect(ctx, coordinator.Election{
+				Repository: from.ID, Write: 2, Epoch: 1, Candidate: "b",
+			})
+			return err
+		}},
+		{"renew", 1, func() error {
+			_, err := store.Renew(ctx, coordinator.Renewal{Incarnation: self, TTL: time.Hour})
+			return err
+		}},
+		{"look for turns", 1, func() error {
+			_, err := store.AdoptTurns(ctx, self, 10)
+			return err
+		}},
+		{"ask the others", 1, func() error {
+			_, err := store.Acknowledged(ctx, self, 1)
+			return err
+		}},
+	} {
+		require.NoError(t, step.call(), step.name)
+		require.Equal(t, step.want, statements.count(), step.name)
+	}
 }
 
 // BenchmarkWrite is a write from its routing to its end with a database on this machine.

@@ -22,7 +22,8 @@
 // everything is found out by polling.
 //
 // What goes wrong: without a connection, during a failover, or after the bound, operations return
-// coordinator.ErrMetadataUnavailable. A statement that certainly was not executed is repeated once
-// on another connection. A server that turned read-only or is shutting down makes the pool give up
-// all its connections, so that the next ones are made to the new primary.
+// coordinator.ErrMetadataUnavailable. A statement that certainly was not executed is repeated once,
+// and one that may be done twice also after its connection broke. A server that turned read-only,
+// is shutting down or broke a connection makes the pool give up all its connections, so that the
+// next ones are made to the new primary.
 package postgres

@@ -98,7 +98,7 @@ func unavailable(err error) bool {
 
 // brokenConnection says that the connection failed and not its time.
 func brokenConnection(err error) bool {
-	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+	if err == nil || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return false
 	}
 	connecting, network := (*pgconn.ConnectError)(nil), net.Error(nil)

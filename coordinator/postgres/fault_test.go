@@ -7,10 +7,14 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"praefect/coordinator"
+	"praefect/coordinator/postgres"
 	"praefect/coordinator/postgres/pgserver"
+	"praefect/migrations"
 	"praefect/test/pgtest"
 )
 
@@ -106,6 +110,66 @@ func TestConnectionsEnd(t *testing.T) {
 		_, err := store.Load(t.Context(), creation("a.git").ID)
 		require.NoError(t, err)
 	}
+}
+
+// TestServerCrashes has a server that comes back: what may be done twice does not fail for the
+// connections that broke.
+func TestServerCrashes(t *testing.T) {
+	t.Parallel()
+	pgtest.Server(t)
+	server, err := pgserver.Start(t.Context(), pgserver.Config{})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Stop()) })
+	config := pgtest.Empty(t)
+	config.Host, config.DBName = server.Host(), "postgres"
+	migrate(t, config)
+	store := open(t, config)
+	enlist(t, store)
+	from := creation("a.git")
+	require.NoError(t, store.Create(t.Context(), from))
+	require.NoError(t, store.Complete(t.Context(), from.ID))
+
+	for write := coordinator.WriteID(1); write <= 3; write++ {
+		var many errgroup.Group
+		for range 10 {
+			many.Go(func() error { _, err := store.Load(t.Context(), from.ID); return err })
+		}
+		require.NoError(t, many.Wait(), "there are many connections now")
+		crash(t, server)
+		base, err := store.OpenTurn(t.Context(), coordinator.Intent{
+			Write: write, Repository: from.ID, Incarnation: self, Kind: "references",
+		})
+		require.NoError(t, err)
+		_, err = store.Record(t.Context(), coordinator.WriteOutcome{
+			Repository: from.ID, Write: write, Epoch: base.Epoch, Base: base.Generation,
+			Raise: from.Assigned,
+		})
+		require.NoError(t, err)
+	}
+}
+
+// crash stops a server at once and starts it again.
+func crash(t *testing.T, server *pgserver.Server) {
+	t.Helper()
+	require.NoError(t, server.Halt(pgserver.Immediate))
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		connection, err := pgx.Connect(t.Context(), server.DSN("postgres"))
+		if err == nil {
+			err = connection.Close(t.Context())
+			require.Fail(c, "it takes connections still", "%v", err)
+		}
+	}, 10*time.Second, 10*time.Millisecond)
+	require.NoError(t, server.Resume(t.Context()))
+}
+
+func migrate(t *testing.T, config postgres.Config) {
+	t.Helper()
+	db, err := config.OpenDB()
+	require.NoError(t, err)
+	migrator, err := migrations.New(t.Context(), db)
+	require.NoError(t, err)
+	require.NoError(t, migrator.Up(t.Context(), func(migrations.Step) {}))
+	require.NoError(t, db.Close())
 }
 
 // TestReadOnly has a server that turns read-only, as the old primary of a failover does, and back.

@@ -27,7 +27,7 @@ func (s *Store) Enlist(
 ) (coordinator.Sequence, error) {
 	incarnation := int64(enlistment.Incarnation)
 	var last []coordinator.Sequence
-	err := s.batch(ctx, func(a *answers) error {
+	err := s.batchAgain(ctx, func(a *answers) error {
 		if err := a.skip(); err != nil {
 			return err
 		}
@@ -60,7 +60,7 @@ func (s *Store) Renew(
 		renewed []int64
 		known   coordinator.Membership
 	)
-	err = s.batch(ctx, func(a *answers) error {
+	err = s.batchAgain(ctx, func(a *answers) error {
 		var err error
 		if renewed, err = next(a, pgx.RowTo[int64]); err != nil {
 			return err
@@ -148,9 +148,10 @@ func (s *Store) Acknowledge(
 func (s *Store) Acknowledged(
 	ctx context.Context, incarnation coordinator.Incarnation, awaited coordinator.Sequence,
 ) (bool, error) {
-	return queryOne(ctx, s, acknowledgedSQL, arguments{
+	done, err := read(ctx, s, acknowledgedSQL, arguments{
 		"incarnation": int64(incarnation), "awaited": int64(awaited),
 	}, pgx.RowTo[bool])
+	return len(done) > 0 && done[0], err
 }
 
 // Resign implements [coordinator.Members].

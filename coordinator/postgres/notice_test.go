@@ -70,8 +70,7 @@ func TestListenAgain(t *testing.T) {
 	hear(t, dsn, "free 1", coordinator.Notice{
 		Kind: coordinator.NoticeTurnFree, Repository: 1,
 	}, notices)
-	require.NoError(t, server.Halt(pgserver.Immediate))
-	require.NoError(t, server.Resume(t.Context()))
+	crash(t, server)
 	hear(t, dsn, "left 2", coordinator.Notice{
 		Kind: coordinator.NoticeTurnLeft, Repository: 2,
 	}, notices)

@@ -29,7 +29,7 @@ func (s *Store) Record(
 ) (coordinator.Recorded, error) {
 	late, delays := split(outcome.Delays)
 	var row recordedRow
-	err := s.batch(ctx, func(a *answers) error {
+	err := s.batchAgain(ctx, func(a *answers) error {
 		err := a.skip()
 		if err == nil {
 			row, err = first(a, scanRecorded)

@@ -15,7 +15,7 @@ import (
 func (s *Store) AdoptTurns(
 	ctx context.Context, adopter coordinator.Incarnation, limit int,
 ) ([]coordinator.Adoption, error) {
-	rows, err := query(ctx, s, adoptSQL, arguments{
+	rows, err := read(ctx, s, adoptSQL, arguments{
 		"adopter": int64(adopter), "limit": limit,
 	}, scanAdoption)
 	switch {

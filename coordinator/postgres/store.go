@@ -74,7 +74,7 @@ func (s *Store) run(ctx context.Context, attempt func(context.Context) error) er
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := attempt(ctx)
-	if err != nil && stale(err) {
+	if stale(err) || brokenConnection(err) {
 		s.log.Warn("connections to the database are given up", zap.Error(err))
 		s.pool.Reset()
 	}
@@ -98,16 +98,27 @@ func query[T any](
 	return rows, err
 }
 
-// read runs a statement that changes nothing, once more on another connection if the first one
+// again calls something that may be done twice once more, on another connection, if the first one
 // turned out to be broken.
+func again(call func() error) error {
+	err := call()
+	if stale(err) || brokenConnection(err) {
+		return call()
+	}
+	return err
+}
+
+// read runs a statement that may be run twice.
 func read[T any](
 	ctx context.Context, s *Store, statement string, parameters arguments,
 	collect func(pgx.CollectableRow) (T, error),
 ) ([]T, error) {
-	rows, err := query(ctx, s, statement, parameters, collect)
-	if stale(err) || brokenConnection(err) {
-		return query(ctx, s, statement, parameters, collect)
-	}
+	var rows []T
+	err := again(func() error {
+		var err error
+		rows, err = query(ctx, s, statement, parameters, collect)
+		return err
+	})
 	return rows, err
 }
 

@@ -28,7 +28,7 @@ func (s *Store) OpenTurn(
 		turn  opened
 		found []coordinator.Repository
 	)
-	err := s.batch(ctx, func(a *answers) error {
+	err := s.batchAgain(ctx, func(a *answers) error {
 		var err error
 		if turn, err = first(a, scanOpened); err != nil {
 			return err
@@ -57,7 +57,7 @@ func (s *Store) OpenTurn(
 func (s *Store) CloseTurn(
 	ctx context.Context, id coordinator.RepositoryID, write coordinator.WriteID,
 ) (bool, error) {
-	wanted, err := query(ctx, s, closeTurnSQL, arguments{
+	wanted, err := read(ctx, s, closeTurnSQL, arguments{
 		"id": int64(id), "write": int64(write),
 	}, func(row pgx.CollectableRow) (bool, error) {
 		var wanted bool
