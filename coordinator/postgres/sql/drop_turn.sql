@@ -26,6 +26,14 @@ SELECT present.generation, present.epoch,
        false AS shrunk, false AS due,
        coalesce((SELECT intent.wanted FROM intent), false) AS wanted,
        @owner::bigint AS own,
-       coalesce((SELECT intent.ended FROM intent), '{}') AS ended
+       -- As after a decision, whoever is current settles all the same.
+       coalesce((SELECT array_agg(e.storage)
+                   FROM intent, unnest(intent.ended) AS e (storage)
+                  WHERE NOT EXISTS (
+                            SELECT FROM praefect.replicas AS p
+                             WHERE p.repository_id = @id
+                               AND p.storage = e.storage
+                               AND p.generation = @base
+                        )), '{}') AS ended
   FROM praefect.repositories AS present
  WHERE present.id = @id
