@@ -77,7 +77,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if w.plan.Creation {
 		outcome, err = w.conclude(ctx, result, err)
 	}
-	if result.Votes.Unfinished {
+	if result.Votes.Unfinished || w.undecided() {
 		w.giveUp(ctx)
 	}
 	if decision.verify && (decision.raise == 0 || err != nil) {
@@ -97,6 +97,8 @@ type facts struct {
 	primaryOK bool
 	// ok are the participants whose call ended without an error.
 	ok, primary set
+	// undecided says that nodes were told to commit a write of which there is no record.
+	undecided bool
 	// locksFirst says that the method takes its locks before it votes, if it votes at all.
 	creation, neverWrites, locksFirst, alwaysVerify bool
 }
@@ -110,20 +112,28 @@ type decision struct {
 	err     error
 }
 
+// undecided says that nodes were told to commit, and nothing is recorded.
+func (w *Write) undecided() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.window || w.failed != nil
+}
+
 func (w *Write) decide(result Result) decision {
 	return decide(facts{
 		votes: result.Votes, primaryOK: result.PrimaryOK,
 		ok:       w.group.voters(result.OK) & w.members,
 		primary:  w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
-		creation: w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
+		undecided: w.undecided(),
+		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && result.PrimaryOK,
 	})
 }
 
 // decide is the table of outcomes. Where there were votes they alone count; deletions without an
-// old value do not vote, so success without a PREPARED vote is a write of all that succeeded, unless
-// nothing was asked for.
+// old value do not vote, so success without a PREPARED vote is a write of all that succeeded,
+// unless nothing was asked for.
 func decide(f facts) decision {
 	votes := f.votes
 	verify := votes.Verify || f.alwaysVerify
@@ -134,6 +144,8 @@ func decide(f facts) decision {
 		return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
 			"%w: it reached too few copies to be safe", ErrOutcomeUnknown,
 		)}
+	case f.undecided && !f.creation:
+		return f.left(verify)
 	case votes.Recorded > 0:
 		return decision{verify: verify, outcome: f.recorded()}
 	case votes.Busy:
@@ -143,6 +155,18 @@ func decide(f facts) decision {
 	default:
 		return f.unvoted(verify)
 	}
+}
+
+// left decides on a call that recovery has to look after: its primary may have committed without
+// being heard, or git may have given up silently. An error of the primary says enough to the
+// client.
+func (f facts) left(verify bool) decision {
+	if !f.primaryOK {
+		return decision{verify: verify, outcome: OutcomeUnknown}
+	}
+	return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
+		"%w: no node has confirmed it", ErrOutcomeUnknown,
+	)}
 }
 
 // unknown says that a write was begun whose end nobody knows.

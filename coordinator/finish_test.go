@@ -123,7 +123,7 @@ func TestFinishUnvotedBusy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := setup(t, coordinator.Config{})
 		r.repository(t, path)
-		holder, write := r.held(t), r.write(t, coordinator.WriteOptions{})
+		holder, write := r.taken(t), r.write(t, coordinator.WriteOptions{})
 		outcome, err := write.Finish(t.Context(), coordinator.Result{PrimaryOK: true})
 		require.ErrorIs(t, err, coordinator.ErrOutcomeUnknown)
 		require.ErrorIs(t, err, coordinator.ErrBusy)

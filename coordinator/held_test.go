@@ -110,7 +110,7 @@ func TestTurnYieldedBetween(t *testing.T) {
 		defer r.listen(t)()
 		defer other.listen(t)()
 		synctest.Wait()
-		push, small := r.held(t), other.write(t, coordinator.WriteOptions{})
+		push, small := r.taken(t), other.write(t, coordinator.WriteOptions{})
 		taken := make(chan error, 1)
 		go func() {
 			_, err := small.TakeTurn(t.Context())
@@ -129,6 +129,35 @@ func TestTurnYieldedBetween(t *testing.T) {
 		require.False(t, push.Contended(), "the other one had its turn in between")
 		finish(t, push, coordinator.Result{}, coordinator.OutcomeNone)
 	})
+}
+
+// TestTurnLeft has nodes that were told to commit and of which none has confirmed: git may have given
+// up, or the votes were lost. Whatever the primary answers, recovery has to look.
+func TestTurnLeft(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		primaryOK bool
+		want      error
+	}{
+		"the primary says that it is there": {true, coordinator.ErrOutcomeUnknown},
+		"the primary fails":                 {false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := setup(t, coordinator.Config{})
+			r.repository(t, path)
+			write := r.held(t)
+			write.ReleaseTurn(t.Context())
+			outcome, err := write.Finish(t.Context(), coordinator.Result{
+				Votes:     transaction.Summary{Prepared: true, Dropped: 1, Verify: true},
+				PrimaryOK: tc.primaryOK,
+			})
+			require.ErrorIs(t, err, tc.want)
+			require.Equal(t, coordinator.OutcomeUnknown, outcome)
+			require.Len(t, r.adopt(t), 1)
+			require.Len(t, r.readers(t), 3, "no commit window is left open")
+		})
+	}
 }
 
 // TestTurnWaitsForRecovery has a process die that holds the turn.
@@ -176,7 +205,7 @@ func TestTurnClosedLater(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := setup(t, coordinator.Config{})
 				r.repository(t, path)
-				write := r.held(t)
+				write := r.taken(t)
 				r.store.set(func(s *store) { s.away = true })
 				write.ReleaseTurn(t.Context())
 				finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
@@ -187,7 +216,7 @@ func TestTurnClosedLater(t *testing.T) {
 					<-time.After(time.Second)
 					require.False(t, r.load(t).TurnHeld)
 				}
-				next := r.held(t)
+				next := r.taken(t)
 				finish(t, next, coordinator.Result{}, coordinator.OutcomeNone)
 				require.False(t, r.load(t).TurnHeld)
 			})
@@ -240,7 +269,7 @@ func TestOverran(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := setup(t, coordinator.Config{NodeDeadline: time.Minute})
 		id := r.repository(t, path)
-		write := r.held(t)
+		write := r.taken(t)
 		require.NoError(t, write.Overran(t.Context()))
 		finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
 		due := func() []coordinator.Verification {

@@ -180,9 +180,11 @@ func (w *Write) giveUp(ctx context.Context) {
 	if turn == nil {
 		return
 	}
+	w.mu.Lock()
+	w.failed = turn
+	w.mu.Unlock()
 	w.coordinator.leave(ctx, turn, nil)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.failed = turn
 	w.closeWindow()
 }

@@ -12,12 +12,18 @@ import (
 	"praefect/transaction"
 )
 
-// held is a write that holds its turn and is being committed.
-func (r *rig) held(t *testing.T) *coordinator.Write {
+// taken is a write that holds its turn, held one that is being committed.
+func (r *rig) taken(t *testing.T) *coordinator.Write {
 	t.Helper()
 	write := r.write(t, coordinator.WriteOptions{})
 	_, err := write.TakeTurn(t.Context())
 	require.NoError(t, err)
+	return write
+}
+
+func (r *rig) held(t *testing.T) *coordinator.Write {
+	t.Helper()
+	write := r.taken(t)
 	write.Committing()
 	return write
 }

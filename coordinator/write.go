@@ -275,8 +275,17 @@ func (w *Write) Overran(ctx context.Context) error {
 // Contended says whether anybody waits for the turn.
 func (w *Write) Contended() bool { return w.coordinator.lines.contended(w.line) }
 
-// ReleaseTurn gives the turn back if it is held.
+// ReleaseTurn gives the turn back if it is held. If nodes were told to commit under it and nothing is
+// recorded, it is left to recovery instead: that none of them has confirmed may mean that git gave
+// up, or that their votes were lost.
 func (w *Write) ReleaseTurn(ctx context.Context) {
+	w.mu.Lock()
+	committing := w.window && w.turn != nil
+	w.mu.Unlock()
+	if committing {
+		w.giveUp(ctx)
+		return
+	}
 	if turn := w.putDown(); turn != nil {
 		w.coordinator.close(ctx, turn)
 	}
@@ -347,12 +356,14 @@ func (w *Write) leave(ctx context.Context) {
 	w.mu.Lock()
 	over := w.over
 	w.over = true
-	w.closeWindow()
 	w.mu.Unlock()
 	if over {
 		return
 	}
 	w.ReleaseTurn(ctx)
+	w.mu.Lock()
+	w.closeWindow()
+	w.mu.Unlock()
 	w.coordinator.lines.end(w.line, w)
 	w.coordinator.lines.drop(w.line)
 }

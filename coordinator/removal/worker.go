@@ -19,9 +19,9 @@ const (
 	defaultBatch = 10
 	// defaultRetry is when a removal that is not complete is tried again, by whomever. It is longer
 	// than a removal may take.
-	defaultRetry = time.Minute
-	// defaultCall bounds the removal of one replica; deleting files takes time.
-	defaultCall = 45 * time.Second
+	defaultRetry = 15 * time.Second
+	// defaultCall bounds the removal of one replica. Nodes go on deleting what takes longer.
+	defaultCall = 10 * time.Second
 	// defaultKeep is a node's own deadline for a vote, 5 min, and a margin.
 	defaultKeep = 5*time.Minute + 30*time.Second
 )
@@ -54,9 +54,9 @@ type Config struct {
 	Poll time.Duration
 	// Batch bounds the repositories that are removed at once. Default 10.
 	Batch int
-	// Retry is when a removal that could not be completed is tried again. Default 1 min.
+	// Retry is when a removal that could not be completed is tried again. Default 15 s.
 	Retry time.Duration
-	// Call bounds the removal of one replica. Default 45 s; it should be below Retry.
+	// Call bounds the removal of one replica. Default 10 s; it should be below Retry.
 	Call time.Duration
 	// Keep is how long a repository is remembered whose creation nobody ended: until then a node
 	// may still create it. Default 5.5 min.

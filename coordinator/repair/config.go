@@ -15,7 +15,7 @@ const (
 	defaultTarget = 2
 	defaultSource = 4
 	// defaultClaim is how long a replica of a dead process stays unrepaired.
-	defaultClaim = time.Minute
+	defaultClaim = 10 * time.Second
 	// defaultCopy is enough for a terabyte at 50 MB/s.
 	defaultCopy = 6 * time.Hour
 	// defaultJoin lets a push of gigabytes end.
@@ -26,7 +26,7 @@ const (
 	defaultQuick = 2 * time.Second
 	// defaultBackoffMin and defaultBackoffMax enclose the pause after a failure.
 	defaultBackoffMin = time.Second
-	defaultBackoffMax = time.Minute
+	defaultBackoffMax = 15 * time.Second
 	// defaultAfresh: twice may be bad luck.
 	defaultAfresh = 3
 
@@ -47,7 +47,7 @@ type Config struct {
 	Poll time.Duration
 	// PerTarget and PerSource bound the copies to and from one storage at once. Default 2 and 4.
 	PerTarget, PerSource int
-	// Claim is how long the right to repair a replica outlives a process that dies. Default 1 min.
+	// Claim is how long the right to repair a replica outlives a process that dies. Default 10 s.
 	Claim time.Duration
 	// Copy bounds each copy that is made while writes go on. Default 6 h.
 	Copy time.Duration
@@ -59,7 +59,7 @@ type Config struct {
 	// Quick is how long a first copy may take that is not repeated before the last one.
 	// Default 2 s.
 	Quick time.Duration
-	// BackoffMin and BackoffMax enclose the pause after a failure. Default 1 s and 1 min.
+	// BackoffMin and BackoffMax enclose the pause after a failure. Default 1 s and 15 s.
 	BackoffMin, BackoffMax time.Duration
 	// Afresh is the number of failures after which the replica is removed and copied anew.
 	// Default 3.

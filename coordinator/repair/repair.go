@@ -154,9 +154,17 @@ func (r *repair) transfer(ctx context.Context, job Job) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("copy replica from %q: %w: %w", job.Source, context.Cause(ctx), err)
 	default:
-		r.failed = true
+		// What a sick node fails at says nothing about the replica, and is tried again as soon as
+		// the node is back.
+		r.failed = r.healthy(job)
 		return fmt.Errorf("copy replica from %q: %w", job.Source, err)
 	}
+}
+
+// healthy says whether both nodes of a copy are.
+func (r *repair) healthy(job Job) bool {
+	return r.Health.Healthy(job.VirtualStorage, job.Source) &&
+		r.Health.Healthy(job.VirtualStorage, job.Target)
 }
 
 func (r *repair) awaitJoined(ctx context.Context) error {

@@ -196,7 +196,7 @@ func TestRepairLosesClaim(t *testing.T) {
 		w.repository(t, path)
 		w.push(t, path, "refs/heads/main", 1, "a", "b")
 		w.disks.set(func(d *disks) { d.hang = true })
-		stop := w.workOn(t, frozen{w.store}, repair.Config{})
+		stop := w.workOn(t, frozen{w.store}, repair.Config{Claim: time.Minute})
 		<-time.After(49 * time.Second)
 		require.Equal(t, 1, w.disks.now("to c"))
 		<-time.After(2 * time.Second)
