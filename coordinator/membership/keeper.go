@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/coordinator"
+	"praefect/transaction/failpoint"
 )
 
 // keeper is the loop that takes and keeps leases. Its fields belong to one goroutine.
@@ -132,6 +133,9 @@ func (k *keeper) renew(alive context.Context) bool {
 	sent := k.config.Clock()
 	// An answer after the end would be too late.
 	timeout := min(k.config.timeout(), held.until.Monotonic-sent.Monotonic)
+	if failpoint.Sabotaged(failpoint.LeaseNotChecked) {
+		timeout = k.config.timeout()
+	}
 	membership, err := k.sendRenewal(alive, timeout)
 	switch {
 	case errors.Is(err, coordinator.ErrLeaseLost):
