@@ -179,9 +179,10 @@ type RemovalRequest struct {
 }
 
 // Repairer keeps what repairs need. A replica is due for repair when it is assigned and outdated; a
-// claim gives one worker the right to repair it. A replica that is settling is not claimed.
-// JoinRepair and FinishRepair invalidate. All methods but the first return [ErrSuperseded]
-// when the claim has ended, was taken over, or the repository is not ready any more.
+// claim gives one worker the right to repair it. A replica that is settling is not claimed, unless
+// so few are current that the repository may not be written to: then it is to be removed first.
+// JoinRepair and FinishRepair invalidate. All methods but the first return [ErrSuperseded] when the
+// claim has ended, was taken over, or the repository is not ready any more.
 type Repairer interface {
 	// ClaimRepairs claims replicas that are due, for each target at most its limit: pools before
 	// other repositories, then those with the fewest good copies, then the longest due.
@@ -227,6 +228,9 @@ type RepairClaim struct {
 	Storage    Storage
 	// Failures counts the attempts since the replica was last current.
 	Failures int
+	// Settling says that the node may still act on what is there, so that a copy has to begin with
+	// an empty disk.
+	Settling bool
 	// Overdue is how long the repair has been due.
 	Overdue time.Duration
 }

@@ -1,6 +1,7 @@
 package metadatatest
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ func settlingTests() map[string]func(*testing.T, coordinator.Store) {
 		"settle and resolve":    testSettleResolve,
 		"settle although kept":  testSettleKept,
 		"settle never shortens": testSettleNeverShortens,
+		"settle when scarce":    testSettleScarce,
 	}
 }
 
@@ -62,16 +64,20 @@ func testSettleResolve(t *testing.T, store coordinator.Store) {
 		resolution.Settling = settling(keep, second, third)
 		_, err := store.Resolve(t.Context(), resolution)
 		require.NoError(t, err, name)
-		claims := claimAll(t, store, long, all()...)
-		require.Len(t, claims, 1, name)
-		require.Equal(t, second, claims[0].Storage)
+		settles := map[coordinator.Storage]bool{}
+		for _, claim := range claimAll(t, store, 0, all()...) {
+			settles[claim.Storage] = claim.Settling
+		}
+		require.Equal(t, map[coordinator.Storage]bool{second: false, third: true}, settles, name)
 		require.EventuallyWithT(t, func(c *assert.CollectT) {
 			verifications, err := store.ClaimVerifications(t.Context(), 10, long)
 			require.NoError(c, err)
 			require.Len(c, verifications, 1)
 			require.True(c, verifications[0].Doubtful)
 		}, patience, tick)
-		require.Len(t, claimAll(t, store, long, third), 1)
+		claims := claimAll(t, store, long, third)
+		require.Len(t, claims, 1)
+		require.False(t, claims[0].Settling)
 	}
 }
 
@@ -108,4 +114,21 @@ func testSettleNeverShortens(t *testing.T, store coordinator.Store) {
 	require.Len(t, verifications, 1, "the earlier comparison is due")
 	require.NoError(t, store.Verified(t.Context(), verifications[0]))
 	require.Empty(t, claimVerifications(t, store), "the later one is due then")
+}
+
+// testSettleScarce has two of three replicas outdated and settling, so that writes are refused: they
+// are claimed all the same, and it is said that they settle. Those of a pool wait.
+func testSettleScarce(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	pool := "@pools/aa/bb/aabb" + strings.Repeat("0", 60) + ".git"
+	for path, want := range map[string]int{"group/project.git": 2, pool: 0} {
+		repository := record(t, store, write(t, store, ready(t, store, path), first))
+		require.NoError(t, store.Settle(t.Context(), repository.ID,
+			settling(long, second, third)))
+		claims := claimAll(t, store, long, all()...)
+		require.Len(t, claims, want, path)
+		for _, claim := range claims {
+			require.True(t, claim.Settling)
+		}
+	}
 }

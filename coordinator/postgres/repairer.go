@@ -31,7 +31,7 @@ func (s *Store) ClaimRepairs(
 		claim := coordinator.RepairClaim{ID: request.Claim}
 		var overdue int64
 		err := row.Scan(&claim.Repository, &claim.Key.VirtualStorage, &claim.Key.RelativePath,
-			&claim.Storage, &claim.Failures, &overdue)
+			&claim.Storage, &claim.Failures, &claim.Settling, &overdue)
 		if err != nil {
 			return coordinator.RepairClaim{}, fmt.Errorf("scan claim: %w", err)
 		}

@@ -24,8 +24,9 @@ const (
 	// defaultBackoffMin and defaultBackoffMax enclose the pause before nodes are asked again.
 	defaultBackoffMin = 250 * time.Millisecond
 	defaultBackoffMax = 3 * time.Second
-	// defaultClaim leaves a repository that cannot be judged alone for a while.
-	defaultClaim = 5 * time.Minute
+	// defaultClaim leaves a repository that cannot be judged alone for a while, and one whose judge
+	// died not for long.
+	defaultClaim = 30 * time.Second
 	// defaultHold is how long a verification waits in line with the writers.
 	defaultHold = 10 * time.Second
 	// defaultRetry is the pause before a verification that writers kept from its turn.
@@ -70,7 +71,7 @@ type Config struct {
 	// answer. Default 250 ms and 3 s.
 	BackoffMin, BackoffMax time.Duration
 	// Claim is how long a repository is left to the process that verifies it, and so the pause
-	// before one is verified again that could not be judged. Default 5 min.
+	// before one is verified again that could not be judged. Default 30 s.
 	Claim time.Duration
 	// Hold bounds how long a verification waits for the turn. Default 10 s.
 	Hold time.Duration

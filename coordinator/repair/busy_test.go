@@ -188,3 +188,22 @@ func TestRepairNeverTears(t *testing.T) {
 		})
 	}
 }
+
+// TestRepairSettling has two of three replicas outdated whose nodes may still act on a write that
+// was decided without them: they are copied to empty disks, where no late commit finds its locks.
+func TestRepairSettling(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		repository := w.repository(t, path)
+		w.push(t, path, "refs/heads/main", 1, "a")
+		require.NoError(t, w.store.Settle(t.Context(), repository.ID, coordinator.Settling{
+			Storages: []coordinator.Storage{"b", "c"}, For: time.Hour,
+		}))
+		defer w.work(t, repair.Config{})()
+		<-time.After(10 * time.Second)
+		require.Len(t, w.current(t, path), 3)
+		require.NotEmpty(t, w.disks.gone(), "the first is copied afresh, the other may wait")
+		w.requireEqual(t, path)
+	})
+}

@@ -106,7 +106,7 @@ func (r *repair) copy(ctx context.Context) (time.Duration, error) {
 	defer cancel()
 
 	start, job := time.Now(), r.job(repository, source)
-	if r.claim.Failures >= r.config.Afresh && !r.emptied {
+	if (r.claim.Settling || r.claim.Failures >= r.config.Afresh) && !r.emptied {
 		if err := r.empty(ctx, job); err != nil {
 			return 0, err
 		}
@@ -131,7 +131,8 @@ func (r *repair) empty(ctx context.Context, job Job) error {
 		return fmt.Errorf("empty replica: %w", err)
 	}
 	r.log.Warn("replica is removed to be copied afresh", zap.Inline(r.claim.Key),
-		zap.String("storage", string(r.claim.Storage)), zap.Int("failures", r.claim.Failures))
+		zap.String("storage", string(r.claim.Storage)), zap.Int("failures", r.claim.Failures),
+		zap.Bool("settling", r.claim.Settling))
 	r.emptied = true
 	if err := r.Copier.Remove(ctx, job); err != nil {
 		r.failed = ctx.Err() == nil
