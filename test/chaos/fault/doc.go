@@ -27,10 +27,10 @@
 // now and then both lanes do one of these together:
 //
 //   - A node is frozen, and a moment later, when writes wait for it, a proxy is killed.
-//   - A proxy is frozen for longer than its lease; meanwhile the disk of a node is full, so that its
-//     replicas fall behind, and they are still behind when the proxy goes on.
-//   - A proxy hears nothing from the database, but has not lost its lease yet; meanwhile the disk of
-//     a node is full.
+//   - A proxy is frozen for longer than its lease; meanwhile the disk of a node is full, so that
+//     its replicas fall behind, and they are still behind when the proxy goes on.
+//   - A proxy hears nothing from the database, but has not lost its lease yet; meanwhile the disk
+//     of a node is full.
 //
 // # A full disk
 //
