@@ -121,9 +121,9 @@ func (w *Write) decide(result Result) decision {
 	})
 }
 
-// decide is the table of outcomes. Where there were votes they alone count; deletions without an
-// old value do not vote, so success without a PREPARED vote is a write of all that succeeded, unless
-// nothing was asked for.
+// decide is the table of outcomes. Where there were votes they alone count; deletions without
+// an old value do not vote, so success without a PREPARED vote is a write of all that
+// succeeded, unless nothing was asked for.
 func decide(f facts) decision {
 	votes := f.votes
 	verify := votes.Verify || f.alwaysVerify

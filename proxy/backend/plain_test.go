@@ -68,7 +68,7 @@ func TestReadsArePlain(t *testing.T) {
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
 				require.True(c, plain(c, ctx, pool))
 			}, patience, tick)
-			require.NoError(t, write(ctx, connTo(t, pool, "a")), "writes stay where votes come back")
+			require.NoError(t, write(ctx, connTo(t, pool, "a")), "writes stay multiplexed")
 			_, ok := pool.ReadConn("default", "b")
 			require.False(t, ok)
 		})
