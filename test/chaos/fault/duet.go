@@ -46,6 +46,7 @@ func (in *Injector) duet(
 	for _, l := range lanes {
 		l.turn.Lock()
 		defer l.turn.Unlock()
+		l.awaitCalm(ctx)
 	}
 	if over(ctx) {
 		return nil
