@@ -122,8 +122,8 @@ func (w *Write) undecided() bool {
 func (w *Write) decide(result Result) decision {
 	return decide(facts{
 		votes: result.Votes, primaryOK: result.PrimaryOK,
-		ok:       w.group.voters(result.OK) & w.members,
-		primary:  w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
+		ok:        w.group.voters(result.OK) & w.members,
+		primary:   w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
 		undecided: w.undecided(),
 		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"iter"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -27,9 +28,10 @@ type Connections interface {
 	ReadConn(virtualStorage, storage string) (grpc.ClientConnInterface, bool)
 }
 
-// Methods finds what is known of a method.
+// Methods finds what is known of a method, and lists all that are known.
 type Methods interface {
 	Lookup(name string) (*method.Method, bool)
+	All() iter.Seq[*method.Method]
 }
 
 // Dependencies are what a [Handler] works with. None may be nil.

@@ -29,6 +29,9 @@ type around struct {
 	// relaying is the gauge of all relayed calls: the library takes every one of them for a call in
 	// which both sides stream.
 	relaying func() prometheus.Gauge
+	// named are the loggers of relayed methods, by their names. The fields that all calls of one
+	// share are encoded once.
+	named map[string]*zap.Logger
 	// room is what the lines of calls are put together in.
 	room sync.Pool
 }
@@ -89,9 +92,9 @@ func (e *entered) finish(a *around, failed error) (err error) {
 func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
-	reserve(len(info.FullMethod))
 	kind := kindOf(info.IsClientStream, info.IsServerStream)
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
+	v.named = a.named[info.FullMethod]
 	gauge := a.gauge(kind)
 	gauge.Inc()
 	defer gauge.Dec()
@@ -116,7 +119,7 @@ func (a *around) unary(
 ) (any, error) {
 	kind := kindOf(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
-	v.named(request)
+	v.about(request)
 	gauge := a.gauge(kind)
 	gauge.Inc()
 	defer gauge.Dec()
@@ -194,18 +197,4 @@ func kindOf(client, server bool) string {
 	default:
 		return "unary"
 	}
-}
-
-// reserved is a little more stack than a relayed call needs.
-const reserved = 12 << 10
-
-// reserve lets the goroutine of a call have its stack at once. A stack that grows is copied, and
-// each of its frames is adjusted: done later, on top of all interceptors, that took a tenth of the
-// time of a small read.
-//
-//go:noinline
-func reserve(use int) byte {
-	var stack [reserved]byte
-	stack[use%reserved] = 1
-	return stack[reserved/2]
 }

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"praefect/proxy/method"
 	"praefect/proxy/relay"
 )
 
@@ -95,7 +96,7 @@ func TestTheOnlyAnswerIsSentLast(t *testing.T) {
 func TestTheOnlyAnswerIsNotSent(t *testing.T) {
 	t.Parallel()
 	gone := status.Error(codes.Unavailable, "gone")
-	a := newAround(nil, zap.NewNop())
+	a := newAround(method.Builtin(), zap.NewNop())
 	for name, tc := range map[string]struct {
 		fail func() error
 		want codes.Code

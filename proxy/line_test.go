@@ -15,7 +15,8 @@ import (
 	"praefect/proxy/gitalypb"
 )
 
-// TestLine reads the line of each kind of call: what it was for, which way it went and how it ended.
+// TestLine reads the line of each kind of call: what it was for, which way it went and how it
+// ended.
 func TestLine(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)

@@ -32,14 +32,15 @@ const (
 	pingAfter = 5 * time.Minute
 	// receiveMax is the largest message that may come in; nodes have the same limit.
 	receiveMax = 4 << 20
-	// streamWindow and connWindow are what a client may send of one call, and of all calls on one
-	// connection, before any of it is taken. Fixed windows cost no pings; left to itself the library
-	// sends one with nearly every small request to find out how large they should be, up to
-	// connWindow.
+	// streamWindow and connWindow are what a client may send of one call, and of all calls on
+	// one connection, before any of it is taken. Fixed windows cost no pings; left to itself
+	// the library sends one with nearly every small request to find out how large they should
+	// be, up to connWindow.
 	streamWindow = 1 << 20
 	connWindow   = 16 << 20
-	// streamWorkers is how many goroutines of a listener stay to handle one call after the other, so
-	// that their stacks need not grow each time. Calls beyond that get goroutines of their own.
+	// streamWorkers is how many goroutines of a listener stay to handle one call after the
+	// other, so that their stacks need not grow each time. Calls beyond that get goroutines of
+	// their own.
 	streamWorkers = 32
 )
 
@@ -150,6 +151,7 @@ func (s *Server) prepare() error {
 
 func newAround(methods Methods, log *zap.Logger) *around {
 	a := &around{
+		named:    map[string]*zap.Logger{},
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
@@ -165,6 +167,9 @@ func newAround(methods Methods, log *zap.Logger) *around {
 	a.relaying = sync.OnceValue(func() prometheus.Gauge {
 		return a.running.WithLabelValues(kindRelayed)
 	})
+	for m := range methods.All() {
+		a.named[m.Name] = a.log.With(called(m.Name, kindRelayed)...)
+	}
 	return a
 }
 

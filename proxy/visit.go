@@ -18,7 +18,9 @@ import (
 // visit is what is known of a call for its line in the log. It belongs to the goroutine that
 // handles the call.
 type visit struct {
-	plain       *zap.Logger
+	plain *zap.Logger
+	// named is a logger with the fields of the method, nil if it is none that is known.
+	named       *zap.Logger
 	method      string
 	kind        string
 	begin       time.Time
@@ -63,9 +65,16 @@ func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...
 
 // leave writes the line. It borrows room for its fields, which are large and many.
 func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
+	if strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
+		return
+	}
 	code := status.Code(err)
-	line := v.plain.Check(level(code), "finished call")
-	if line == nil || strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
+	log := v.named
+	if log == nil {
+		log = v.plain.With(called(v.method, v.kind)...)
+	}
+	line := log.Check(level(code), "finished call")
+	if line == nil {
 		return
 	}
 	borrowed, _ := room.Get().(*[]zap.Field)
@@ -87,15 +96,9 @@ func (v *visit) line(
 	fields = append(fields,
 		zap.String("correlation_id", v.correlation),
 		zap.String("grpc.code", code.String()),
-		zap.String("grpc.request.fullMethod", v.method),
-		zap.String("grpc.meta.method_type", v.kind),
 		zap.Time("grpc.start_time", v.begin),
 		zap.Float64("grpc.time_ms", float64(time.Since(v.begin))/float64(time.Millisecond)),
 	)
-	if service, name, ok := strings.Cut(strings.TrimPrefix(v.method, "/"), "/"); ok {
-		fields = append(fields,
-			zap.String("grpc.service", service), zap.String("grpc.method", name))
-	}
 	if deadline, ok := ctx.Deadline(); ok {
 		fields = append(fields, zap.Time("grpc.request.deadline", deadline))
 	}
@@ -103,6 +106,18 @@ func (v *visit) line(
 		fields = append(fields, zap.String("error", status.Convert(err).Message()))
 	}
 	return v.client(fields)
+}
+
+// called returns the fields that all calls of a method share.
+func called(name, kind string) []zap.Field {
+	fields := []zap.Field{
+		zap.String("grpc.request.fullMethod", name), zap.String("grpc.meta.method_type", kind),
+	}
+	if service, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/"); ok {
+		fields = append(fields,
+			zap.String("grpc.service", service), zap.String("grpc.method", method))
+	}
+	return fields
 }
 
 // client appends what clients tell about themselves.
@@ -122,8 +137,8 @@ func (v *visit) client(fields []zap.Field) []zap.Field {
 	return fields
 }
 
-// named adds the repository of a request that was decoded.
-func (v *visit) named(request any) {
+// about adds the repository of a request that was decoded.
+func (v *visit) about(request any) {
 	about, ok := request.(interface{ GetRepository() *gitalypb.Repository })
 	if !ok || about.GetRepository() == nil {
 		return

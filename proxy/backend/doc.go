@@ -13,13 +13,14 @@
 //
 // # A connection
 //
-// Both kinds are alike but for the multiplexing. One is made with the first call and made anew when it ends, after about a
-// second when it cannot be made. An attempt gets ConnectTimeout. Calls fail at
-// once with Unavailable while there is none; they are not retried, because a
-// retry belongs on another node and needs another sidechannel. Silence of 20 s
-// is broken by a ping, which the node has 20 s to answer. A message from a
-// node has at most 4 MiB. Every call is signed with the node's token. The
-// content type is plain application/grpc; no codec is set.
+// Both kinds are alike but for the multiplexing. One is made with the first
+// call and made anew when it ends, after about a second when it cannot be made.
+// An attempt gets ConnectTimeout. Calls fail at once with Unavailable while
+// there is none; they are not retried, because a retry belongs on another node
+// and needs another sidechannel. Silence of 20 s is broken by a ping, which the
+// node has 20 s to answer. A message from a node has at most 4 MiB. Every call
+// is signed with the node's token. The content type is plain application/grpc;
+// no codec is set.
 //
 //	tcp://host:port                  plain
 //	tls://host:port                  TLS 1.2 or later, ALPN not required
@@ -29,7 +30,8 @@
 //
 // # Health
 //
-// [Pool.Probe] asks the node's health service, on the multiplexed connection, and says what a failure means:
+// [Pool.Probe] asks the node's health service, on the multiplexed connection,
+// and says what a failure means:
 //
 //	refused, cannot be reached, broke     [ErrUnreachable]    sick at once
 //	no answer before the deadline         [ErrTimeout]        a miss

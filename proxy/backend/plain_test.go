@@ -29,7 +29,7 @@ func telling() *fakeNode {
 
 // plain tells whether a call on the connection for reads came on a plain connection. It fails the
 // test when the call did not come at all.
-func plain(t require.TestingT, ctx context.Context, pool *backend.Pool) bool {
+func plain(ctx context.Context, t require.TestingT, pool *backend.Pool) bool {
 	conn, ok := pool.ReadConn("default", "a")
 	require.True(t, ok)
 	err := write(ctx, conn)
@@ -64,11 +64,11 @@ func TestReadsArePlain(t *testing.T) {
 			cfg.RootCAs = authorities
 			pool := dialWith(t, backend.Dependencies{}, cfg, to)
 			ctx := within(t)
-			require.False(t, plain(t, ctx, pool), "the first does not wait")
+			require.False(t, plain(ctx, t, pool), "the first does not wait")
 			require.EventuallyWithT(t, func(c *assert.CollectT) {
-				require.True(c, plain(c, ctx, pool))
+				require.True(c, plain(ctx, c, pool))
 			}, patience, tick)
-			require.NoError(t, write(ctx, connTo(t, pool, "a")), "writes stay where votes come back")
+			require.NoError(t, write(ctx, connTo(t, pool, "a")), "writes stay multiplexed")
 			_, ok := pool.ReadConn("default", "b")
 			require.False(t, ok)
 		})
@@ -83,10 +83,10 @@ func TestReadsGoOnWithoutThePlainConnection(t *testing.T) {
 	telling().start(t, onlyMultiplexed{Listener: listener, refused: refused})
 	pool := dial(t, backend.Dependencies{}, node("a", listener))
 	ctx := within(t)
-	require.False(t, plain(t, ctx, pool))
+	require.False(t, plain(ctx, t, pool))
 	receive(t, refused)
 	for range 20 {
-		require.False(t, plain(t, ctx, pool))
+		require.False(t, plain(ctx, t, pool))
 	}
 }
 
@@ -117,7 +117,7 @@ func (c *choosy) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if n > 0 && !c.begun && p[0] == 'P' {
 		c.refused <- struct{}{}
-		return 0, c.Conn.Close()
+		return 0, c.Close()
 	}
 	c.begun = c.begun || n > 0
 	return n, err
@@ -134,7 +134,7 @@ func TestPlainConnectionBreaks(t *testing.T) {
 	pool := dial(t, backend.Dependencies{OnBroken: func(n backend.Node) { broken <- n }}, to)
 	ctx := within(t)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.True(c, plain(c, ctx, pool))
+		require.True(c, plain(ctx, c, pool))
 	}, patience, tick)
 	receive(t, accepted)
 	second := receive(t, accepted)
@@ -142,7 +142,7 @@ func TestPlainConnectionBreaks(t *testing.T) {
 	require.NoError(t, second.Close())
 	require.Equal(t, to, receive(t, broken))
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.True(c, plain(c, ctx, pool), "it is made anew")
+		require.True(c, plain(ctx, c, pool), "it is made anew")
 	}, patience, tick)
 	require.NoError(t, pool.Close())
 	require.Empty(t, broken, "closing is no break")
@@ -184,7 +184,7 @@ func TestReadOptions(t *testing.T) {
 	}, node("a", listener))
 	ctx := within(t)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
-		require.True(c, plain(c, ctx, pool))
+		require.True(c, plain(ctx, c, pool))
 	}, patience, tick)
 	require.Len(t, reads, 1)
 	require.NotEmpty(t, writes)

@@ -70,6 +70,7 @@ func (r *Relay) ask(ctx context.Context, client grpc.ServerStream, q question) e
 		return &RepeatableError{Err: err}
 	}
 	client.SetTrailer(trailer)
+	header.Delete("content-type") // is that of one connection
 	if headerErr := client.SetHeader(header); err == nil {
 		err = headerErr
 	}

@@ -57,8 +57,8 @@ func LocateString(msg []byte, path []int32) (string, error) {
 	return string(msg[found.valueStart:found.end]), nil
 }
 
-// LocateBytes reads the bytes that path leads to, which share the memory of msg. They are empty when
-// there are none. An error matches [ErrMalformed] or [ErrPath].
+// LocateBytes reads the bytes that path leads to, which share the memory of msg. They are empty
+// when there are none. An error matches [ErrMalformed] or [ErrPath].
 func LocateBytes(msg []byte, path []int32) ([]byte, error) {
 	if len(path) == 0 || len(path) > maxDepth {
 		return nil, ErrPath

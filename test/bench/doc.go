@@ -1,10 +1,10 @@
 // Command bench measures what the proxy costs.
 //
-// It starts a private PostgreSQL with fsync on, a process that is three null nodes, three bundled
-// nodes as processes of their own, and the praefect of this tree (and beside it another one, when the
-// environment variable PRAEFECT names it) as a process of its own, whose CPU time is read from
-// /proc. Every workload runs directly against one node and through each proxy, in alternating
-// slices, so that what else the machine does meets all of them. A line each:
+// It starts a private PostgreSQL with fsync on, a process that is three null nodes, three
+// bundled nodes as processes of their own, and the praefect of this tree (and beside it another
+// one, when the environment variable PRAEFECT names it) as a process of its own, whose CPU time
+// is read from /proc. Every workload runs directly against one node and through each proxy, in
+// alternating slices, so that what else the machine does meets all of them. A line each:
 //
 //	bench name=... direct=... proxy=... ratio=... cpu_us=... p50_ms=... direct_p50_ms=... unit=...
 //
@@ -14,11 +14,12 @@
 // and proxy counted: it holds on a busy machine too. Another praefect adds other=...,
 // other_ratio=..., other_cpu_us=..., other_ratio_cpu=... and other_p50_ms=...
 //
-// The null nodes are one process, because a node has a machine of its own in life. As three processes
-// on the processors of everything else, each with a third of the calls, they took three times as much
-// CPU time for a call through the proxy as for the same call made directly, to one of them: a process
-// that runs less often is woken for each call and finds its caches cold. That measured the machine,
-// not the proxy. Now the same process does the same work at whatever way the calls come.
+// The null nodes are one process, because a node has a machine of its own in life. As three
+// processes on the processors of everything else, each with a third of the calls, they took
+// more than twice as much CPU time for a call through the proxy as for the same call made directly,
+// to one of them: a process that runs less often is woken for each call and finds its caches
+// cold. That measured the machine, not the proxy. Now the same process does the same work at
+// whatever way the calls come.
 //
 // A null node answers at once. To a call that carries transaction metadata it first casts two
 // votes over the backchannel, PREPARED and COMMITTED; uploads it swallows; downloads it makes up.

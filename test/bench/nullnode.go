@@ -36,10 +36,10 @@ const (
 // nullNode answers every call at once, whatever it asks for.
 type nullNode struct {
 	peers *backchannel.Peers
-	// chunk is an encoded InfoRefsResponse, exists an encoded RepositoryExistsResponse: a proxy that
-	// looks after its replicas must find them.
+	// chunk is an encoded InfoRefsResponse, exists an encoded RepositoryExistsResponse: a proxy
+	// that looks after its replicas must find them.
 	chunk, exists []byte
-	vote  [sha1.Size]byte
+	vote          [sha1.Size]byte
 }
 
 // serveNullNodes runs a null node at each address until it is told to end, or one of them fails.

@@ -57,9 +57,9 @@ func deletion(branch string) string {
 	return fmt.Sprintf("%04x%s%s", len(command)+4, command, flush)
 }
 
-// TestIdlePush pushes nothing over SSH while a secondary fails. Nothing was changed, so that nothing
-// is recorded and the secondary stays current; a forced deletion in its place, on which nobody votes
-// either, is recorded and leaves it behind.
+// TestIdlePush pushes nothing over SSH while a secondary fails. Nothing was changed, so that
+// nothing is recorded and the secondary stays current; a forced deletion in its place, on which
+// nobody votes either, is recorded and leaves it behind.
 func TestIdlePush(t *testing.T) {
 	t.Parallel()
 

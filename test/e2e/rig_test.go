@@ -149,7 +149,8 @@ func (r *rig) checkHealth(t *testing.T) {
 func checkComponents(t *testing.T, log string) {
 	t.Helper()
 
-	for _, found := range regexp.MustCompile(`"component":"([^"]*)"`).FindAllStringSubmatch(log, -1) {
+	component := regexp.MustCompile(`"component":"([^"]*)"`)
+	for _, found := range component.FindAllStringSubmatch(log, -1) {
 		names := strings.Split(found[1], ".")
 		assert.Len(t, slices.Compact(slices.Sorted(slices.Values(names))), len(names), found[1])
 	}

@@ -44,7 +44,9 @@ func (s *server) startNodes(context.Context) (err error) {
 		Votes: func(node backend.Node) gitalypb.RefTransactionServer {
 			return s.votes.Service(transaction.Voter(node.Storage))
 		},
-		VoteOptions:  []grpc.ServerOption{grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend")))},
+		VoteOptions: []grpc.ServerOption{
+			grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend"))),
+		},
 		DialOptions:  relay.DialOptions(),
 		Sidechannels: s.sidechannels,
 		OnBroken:     s.broken,

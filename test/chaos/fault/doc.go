@@ -21,6 +21,17 @@
 // are broken at once, a minority of three. Within a lane, all kinds come up before one comes again.
 // Before the next node is broken, the lane waits (bounded) until no replica is behind.
 //
+// # Duets
+//
+// Some mistakes show only when a proxy and a node are broken at the same time in a certain way, so
+// now and then both lanes do one of these together:
+//
+//   - A node is frozen, and a moment later, when writes wait for it, a proxy is killed.
+//   - A proxy is frozen for longer than its lease; meanwhile the disk of a node is full, so that
+//     its replicas fall behind, and they are still behind when the proxy goes on.
+//   - A proxy hears nothing from the database, but has not lost its lease yet; meanwhile the disk
+//     of a node is full.
+//
 // # A full disk
 //
 // Where file systems can be mounted, every disk is a small tmpfs, and a file fills it. Elsewhere

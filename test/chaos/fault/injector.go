@@ -62,8 +62,15 @@ func (in *Injector) Run(ctx context.Context) error {
 	defer cancel()
 
 	lanes := []*lane{in.proxyLane(), in.nodeLane()}
-	errs := make([]error, len(lanes))
+	errs := make([]error, len(lanes)+1)
 	var running sync.WaitGroup
+	running.Go(func() {
+		random := rand.New(rand.NewPCG(in.Seed, uint64(len(lanes))))
+		errs[len(lanes)] = in.duets(ctx, random, lanes)
+		if errs[len(lanes)] != nil {
+			cancel()
+		}
+	})
 	for i, l := range lanes {
 		l.random = rand.New(rand.NewPCG(in.Seed, uint64(i)))
 		running.Go(func() {

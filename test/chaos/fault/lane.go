@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -11,7 +12,7 @@ const (
 	gapMin = 200 * time.Millisecond
 	gapMax = 1500 * time.Millisecond
 	// calmWait bounds the wait for repairs, calmPoll is how often is asked.
-	calmWait = 4 * time.Second
+	calmWait = 8 * time.Second
 	calmPoll = 200 * time.Millisecond
 )
 
@@ -22,6 +23,8 @@ type move func(ctx context.Context, random *rand.Rand) error
 type lane struct {
 	moves  []move
 	random *rand.Rand
+	// turn is held while something is broken.
+	turn sync.Mutex
 	// calm, if set, is waited for before each fault.
 	calm func(ctx context.Context) bool
 }
@@ -32,15 +35,34 @@ func (l *lane) run(ctx context.Context) error {
 		for _, i := range l.random.Perm(len(l.moves)) {
 			pause(ctx, between(l.random, gapMin, gapMax))
 			l.awaitCalm(ctx)
-			select {
-			case <-ctx.Done():
-				return nil
-			default:
-			}
-			if err := l.moves[i](ctx, l.random); err != nil {
+			if err := l.move(ctx, i); err != nil {
 				return err
 			}
 		}
+		if over(ctx) {
+			return nil
+		}
+	}
+}
+
+// move makes a move, unless the run is over.
+func (l *lane) move(ctx context.Context, i int) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	if over(ctx) {
+		return nil
+	}
+
+	return l.moves[i](ctx, l.random)
+}
+
+// over tells whether a context has ended.
+func over(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return true
+	default:
+		return false
 	}
 }
 

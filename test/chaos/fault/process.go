@@ -26,7 +26,13 @@ var ErrGone = errors.New("does not come back")
 func (in *Injector) killProxy(ctx context.Context, random *rand.Rand) error {
 	proxy := choose(random, in.Proxies)
 
-	return in.inflict(ctx, Fault{Kind: Kill, To: proxy.Name}, mostlyShort(random, downMin, downMax),
+	return in.killOne(ctx, proxy, mostlyShort(random, downMin, downMax))
+}
+
+func (in *Injector) killOne(
+	ctx context.Context, proxy *cluster.Proxy, length time.Duration,
+) error {
+	return in.inflict(ctx, Fault{Kind: Kill, To: proxy.Name}, length,
 		deed{breakIt: proxy.Process().Kill, mend: func() error {
 			return restart(ctx, proxy.Name, proxy.Start)
 		}})
@@ -77,28 +83,30 @@ func (in *Injector) doorsTo(to string, do func(*link.Door) error) error {
 func (in *Injector) freezeProxy(ctx context.Context, random *rand.Rand) error {
 	proxy := choose(random, in.Proxies)
 
-	return in.freeze(ctx, random, proxy.Name, proxy.Process())
+	return in.freeze(ctx, proxy.Name, proxy.Process(), mostlyShort(random, freezeMin, freezeMax))
 }
 
 func (in *Injector) freezeNode(ctx context.Context, random *rand.Rand) error {
 	node := choose(random, in.Nodes)
 
-	return in.freeze(ctx, random, node.Storage, node.Process())
+	return in.freeze(ctx, node.Storage, node.Process(), mostlyShort(random, freezeMin, freezeMax))
 }
 
 func (in *Injector) freeze(
-	ctx context.Context, random *rand.Rand, name string, process *cluster.Process,
+	ctx context.Context, name string, process *cluster.Process, length time.Duration,
 ) error {
-	return in.inflict(ctx, Fault{Kind: Freeze, To: name},
-		mostlyShort(random, freezeMin, freezeMax),
+	return in.inflict(ctx, Fault{Kind: Freeze, To: name}, length,
 		deed{breakIt: process.Pause, mend: process.Resume})
 }
 
 func (in *Injector) fillDisk(ctx context.Context, random *rand.Rand) error {
 	node := choose(random, in.Nodes)
 
-	return in.inflict(ctx, Fault{Kind: Disk, To: node.Storage},
-		mostlyShort(random, fullMin, fullMax),
+	return in.fill(ctx, node, mostlyShort(random, fullMin, fullMax))
+}
+
+func (in *Injector) fill(ctx context.Context, node *cluster.Node, length time.Duration) error {
+	return in.inflict(ctx, Fault{Kind: Disk, To: node.Storage}, length,
 		deed{
 			breakIt: func() error { return in.Disks.fill(node) },
 			mend:    func() error { return in.Disks.free(node) },

@@ -109,6 +109,10 @@ func TestCorrectHistories(t *testing.T) {
 			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v").primary(),
 			read(13, 14, "v").final(),
 		}},
+		{name: "reads disagree before both writes were acknowledged", history: []op{
+			write(0, 10, "v"), write(0, 12, "w"), read(9, 13, "w"), read(11, 13, "v"),
+			read(15, 16, "v"),
+		}},
 		{name: "an unknown write that happens late", history: []op{
 			write(0, 1, "v"), write(2, 3, "w").unknown(), read(10, 11, "v").primary(),
 			read(20, 21, "w").primary(), read(30, 31, "w").final(),
@@ -165,6 +169,13 @@ func TestStale(t *testing.T) {
 		{name: "a primary goes back during a write", history: []op{
 			write(0, 1, "v"), write(5, 20, "w"), read(6, 7, "w").primary(),
 			read(8, 9, "v").primary(),
+		}, want: counts{Stale: 1}},
+		{name: "replicas that applied two writes in different orders", history: []op{
+			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v"), read(11, 12, "w"),
+		}, want: counts{Stale: 1}},
+		{name: "the same, seen by many", history: []op{
+			write(0, 10, "v"), write(0, 10, "w"), read(11, 12, "v"), read(11, 12, "w"),
+			read(13, 14, "v"), read(13, 14, "w").primary(),
 		}, want: counts{Stale: 1}},
 		{name: "a guard that cannot have held", history: []op{
 			write(0, 1, "v"), write(2, 3, "w"), write(4, 5, "x").over("v"),
@@ -272,8 +283,9 @@ func TestUndecided(t *testing.T) {
 		all = append(all, history.Operation(write(0, 100, string(rune('A'+i)))),
 			history.Operation(read(0, 100, string(rune('A'+i))).primary()))
 	}
-	all = append(all, history.Operation(read(200, 201, "A").primary()),
-		history.Operation(read(202, 203, "B").primary()))
+	for i, value := range []string{"A", "B", "A"} {
+		all = append(all, history.Operation(read(10+2*i, 11+2*i, value).primary()))
+	}
 	report := history.Check(all, history.Config{Patience: time.Millisecond})
 	require.Len(t, report.Undecided, 1)
 }

@@ -9,17 +9,25 @@ import (
 // surely followed by another before the read began.
 func recent(register []Operation) Report {
 	var report Report
-	var writes []Operation
+	var reads, writes []Operation
 	for _, o := range register {
-		if o.Action == Write {
+		switch {
+		case o.Action == Write:
 			writes = append(writes, o)
+		case o.Result == Acknowledged:
+			reads = append(reads, o)
 		}
 	}
 	lost := false
-	for _, read := range register {
-		if read.Action != Read || read.Result != Acknowledged {
-			continue
+	for _, finding := range disagreements(writes, reads) {
+		if !finding.Evidence[len(finding.Evidence)-1].Final {
+			report.Stale = append(report.Stale, finding)
+		} else if !lost {
+			lost = true
+			report.Lost = append(report.Lost, finding)
 		}
+	}
+	for _, read := range reads {
 		finding, bad := outdated(writes, read)
 		switch {
 		case !bad:

@@ -1,0 +1,110 @@
+package fault
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"praefect/test/chaos/link"
+	"praefect/test/cluster"
+)
+
+const (
+	// duetEvery is the time between two duets.
+	duetEvery = 9 * time.Second
+
+	// A proxy is killed so long after a node was frozen: before anybody takes the node for dead.
+	momentMin, momentMax   = 50 * time.Millisecond, 900 * time.Millisecond
+	shortMin, shortMax     = 1500 * time.Millisecond, 4 * time.Second
+	leaseMin, leaseMax     = 8 * time.Second, 12 * time.Second
+	deafMin, deafMax       = 4 * time.Second, 8 * time.Second
+	overhang               = 1500 * time.Millisecond
+	fullAfter, fullShorter = 500 * time.Millisecond, time.Second
+)
+
+// duets makes one duet after the other until the context ends, with the turns of both lanes.
+func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane) error {
+	moves := []move{in.killWhileFrozen, in.freezeWhileFull, in.deafWhileFull}
+	for {
+		for _, i := range random.Perm(len(moves)) {
+			pause(ctx, duetEvery)
+			if over(ctx) {
+				return nil
+			}
+			if err := in.duet(ctx, random, lanes, moves[i]); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (in *Injector) duet(
+	ctx context.Context, random *rand.Rand, lanes []*lane, play move,
+) error {
+	for _, l := range lanes {
+		l.turn.Lock()
+		defer l.turn.Unlock()
+		l.awaitCalm(ctx)
+	}
+	if over(ctx) {
+		return nil
+	}
+
+	return play(ctx, random)
+}
+
+// together runs two voices at a time.
+func together(first, second func() error) error {
+	var err error
+	var voice sync.WaitGroup
+	voice.Go(func() { err = first() })
+	other := second()
+	voice.Wait()
+
+	return errors.Join(err, other)
+}
+
+func (in *Injector) killWhileFrozen(ctx context.Context, random *rand.Rand) error {
+	node, proxy := choose(random, in.Nodes), choose(random, in.Proxies)
+	frozen, moment := between(random, shortMin, shortMax), between(random, momentMin, momentMax)
+
+	return together(
+		func() error { return in.freeze(ctx, node.Storage, node.Process(), frozen) },
+		func() error {
+			pause(ctx, moment)
+
+			return in.killOne(ctx, proxy, frozen-moment)
+		})
+}
+
+func (in *Injector) freezeWhileFull(ctx context.Context, random *rand.Rand) error {
+	node, proxy := choose(random, in.Nodes), choose(random, in.Proxies)
+	length := between(random, leaseMin, leaseMax)
+
+	return together(
+		func() error { return in.freeze(ctx, proxy.Name, proxy.Process(), length) },
+		func() error {
+			pause(ctx, length/2)
+
+			return in.fill(ctx, node, length/2+overhang)
+		})
+}
+
+func (in *Injector) deafWhileFull(ctx context.Context, random *rand.Rand) error {
+	node, proxy := choose(random, in.Nodes), choose(random, in.Proxies)
+	length := between(random, deafMin, deafMax)
+	door := in.Doors[Between{proxy.Name, cluster.DatabaseParty}]
+
+	return together(
+		func() error {
+			return in.inflict(ctx, Fault{Kind: Stall, From: proxy.Name, To: cluster.DatabaseParty},
+				length, in.setter(link.Stalled, door.Link()))
+		},
+		func() error {
+			pause(ctx, fullAfter)
+
+			return in.fill(ctx, node, length-fullShorter)
+		})
+}
