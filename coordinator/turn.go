@@ -71,7 +71,8 @@ type Recoverer interface {
 	// Repeating it succeeds.
 	Resolve(ctx context.Context, resolution Resolution) (Recorded, error)
 	// Settle notes that nodes may be acting on a write whose proxy had lost its lease: their
-	// replicas are not repaired and are compared again after the given time.
+	// replicas are not repaired and are compared again after the given time. It returns
+	// [ErrRepositoryNotFound] if there is none.
 	Settle(ctx context.Context, id RepositoryID, settling Settling) error
 }
 
@@ -127,12 +128,14 @@ type Verification struct {
 // Members keeps the proxies that live.
 type Members interface {
 	// Enlist begins an incarnation and ends those of the same name. It returns the last
-	// invalidation: an empty cache need not apply it or earlier ones.
+	// invalidation: an empty cache need not apply it or earlier ones. Enlisting an incarnation
+	// again succeeds while it lives; after that it returns [ErrLeaseLost].
 	Enlist(ctx context.Context, enlistment Enlistment) (Sequence, error)
 	// Renew prolongs the lease and exchanges what the proxies know. It returns [ErrLeaseLost] when
 	// the incarnation has ended.
 	Renew(ctx context.Context, renewal Renewal) (Membership, error)
-	// Acknowledge says that all invalidations up to this one are applied.
+	// Acknowledge says that all invalidations up to this one are applied. It returns
+	// [ErrLeaseLost] when the incarnation has ended.
 	Acknowledge(ctx context.Context, incarnation Incarnation, applied Sequence) error
 	// Acknowledged says whether all other incarnations that live have acknowledged that much.
 	Acknowledged(ctx context.Context, incarnation Incarnation, awaited Sequence) (bool, error)

@@ -140,7 +140,7 @@ func testRemovalWaits(t *testing.T, store coordinator.Store) {
 }
 
 // keep is how long removals are kept in tests that wait for it.
-const keep = 300 * time.Millisecond
+const keep = time.Second
 
 // testRemovalKept has a creation whose nodes may be at work, undone by its proxy or by a worker.
 func testRemovalKept(t *testing.T, store coordinator.Store) {
