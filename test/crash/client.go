@@ -71,9 +71,13 @@ func (c *client) writeRef(ctx context.Context, name, to string) answer {
 	return answered(err, trailer)
 }
 
-// reference reads what a reference holds, from the primary; zeroID if it is not there.
+// fromPrimary asks for reads that the primary answers.
+func fromPrimary(ctx context.Context) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, policyKey, policyValue)
+}
+
+// reference reads what a reference holds; zeroID if it is not there.
 func (c *client) reference(ctx context.Context, name string) (string, error) {
-	ctx = metadata.AppendToOutgoingContext(ctx, policyKey, policyValue)
 	stream, err := gitalypb.NewRefServiceClient(c.conn).ListRefs(ctx, &gitalypb.ListRefsRequest{
 		Repository: c.repo, Patterns: [][]byte{[]byte(name)},
 	})

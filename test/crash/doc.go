@@ -16,7 +16,7 @@
 //   - replicas recorded as current are equal on the disks: references, HEAD and hooks;
 //   - an acknowledged write is on all of them, one that surely failed (trailer praefect-outcome:
 //     none) on none, and an atomic one is there wholly or not at all;
-//   - a write to the same reference succeeds.
+//   - a write to the same reference succeeds, and every read after it sees it, through each proxy.
 //
 // When the victim is back, moreover: all assigned replicas are current and equal, no lock file is
 // left on any disk, and no directory of a repository that the metadata do not know.

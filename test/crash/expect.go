@@ -20,11 +20,53 @@ func (t *take) recovered(ctx context.Context) error {
 	if err := t.consistent(ctx); err != nil {
 		return err
 	}
-	if t.rewritten || t.scene.double && t.bereft(ctx) {
+	switch {
+	case t.rewritten:
+		return t.visible(ctx)
+	case t.scene.double && t.bereft(ctx):
 		return nil
 	}
 
 	return t.rewrite(ctx)
+}
+
+// readings is how often each proxy is read from: which replica answers is a matter of chance.
+const readings = 4
+
+// visible reads the last write through every proxy. Whatever else may still be wrong for a while,
+// a read that misses an acknowledged write stays a failure.
+func (t *take) visible(ctx context.Context) error {
+	for _, proxy := range t.stage.Proxies() {
+		if t.stale == nil && proxy.Process().Answers() {
+			if err := t.readThrough(ctx, proxy); err != nil {
+				return err
+			}
+		}
+	}
+
+	return t.stale
+}
+
+func (t *take) readThrough(ctx context.Context, proxy *cluster.Proxy) error {
+	reader, err := t.stage.dial(proxy, t.path)
+	if err != nil {
+		return err
+	}
+	defer reader.close()
+	ctx, cancel := context.WithTimeout(ctx, writeLimit)
+	defer cancel()
+	for range readings {
+		is, err := reader.reference(ctx, refMain)
+		if err != nil {
+			return fmt.Errorf("read through %s: %w", proxy.Name, err)
+		}
+		if is != t.tried {
+			t.stale = fmt.Errorf("stale: read through %s: %s is %q after %q was acknowledged",
+				proxy.Name, refMain, is, t.tried)
+		}
+	}
+
+	return nil
 }
 
 // bereft says that no current replica is on a node that runs: after two faults that may be so, and
@@ -46,6 +88,9 @@ func (t *take) bereft(ctx context.Context) bool {
 func (t *take) rewrite(ctx context.Context) error {
 	if err := t.attempt(ctx); err != nil {
 		return fmt.Errorf("write to the same reference: %w", err)
+	}
+	if err := t.visible(ctx); err != nil {
+		return err
 	}
 
 	return t.consistent(ctx)
@@ -152,10 +197,12 @@ func (t *take) whole(ctx context.Context) error {
 	if err := t.consistent(ctx); err != nil {
 		return err
 	}
+	ensure := t.visible
 	if !t.rewritten {
-		if err := t.rewrite(ctx); err != nil {
-			return err
-		}
+		ensure = t.rewrite
+	}
+	if err := ensure(ctx); err != nil {
+		return err
 	}
 
 	return t.clean(ctx)

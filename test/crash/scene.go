@@ -211,7 +211,7 @@ func writeAnew(ctx context.Context, t *take, c *client) error {
 	if err := c.create(ctx).err; err != nil && !exists(err) {
 		return err
 	}
-	is, err := c.reference(ctx, refMain)
+	is, err := c.reference(fromPrimary(ctx), refMain)
 	if err != nil {
 		return err
 	}

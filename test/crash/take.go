@@ -69,6 +69,8 @@ type take struct {
 	// tried is what the write after the fault sets the reference to, rewritten says that it did.
 	tried     string
 	rewritten bool
+	// stale is a read that has missed it.
+	stale error
 	// struck says that the fault has happened, settling that nodes were seen that may still act on
 	// what was decided without them, settled is how long the survivors needed.
 	struck   atomic.Bool
