@@ -2,15 +2,15 @@
 //
 // A case is a point (package transaction/failpoint), a scene that passes it, and a victim: the proxy
 // that has arrived there, the repository's primary, one of its secondaries, or PostgreSQL. Three
-// nodes, two proxies on one database and PostgreSQL run as processes; the operation is a real one on
-// real Git. When the point is reached the victim's whole process group is killed (PostgreSQL: stopped
-// at once), and then the point is let go. A proxy may also be frozen there (SIGSTOP) and go on when
-// the others have taken over.
+// nodes, two proxies on one database and PostgreSQL run as processes; the operation is a real one
+// on real Git. When the point is reached the victim's whole process group is killed (PostgreSQL:
+// stopped at once), and then the point is let go. A proxy may also be frozen there (SIGSTOP) and go
+// on when the others have taken over.
 //
 // # What must hold
 //
-// Within ten seconds after the survivors can reach each other (longer if nodes wait for a frozen proxy
-// until their own deadline):
+// Within ten seconds after the survivors can reach each other (longer if nodes may still act for a
+// proxy that is gone, until their own deadline):
 //
 //   - the metadata have no intent and no creation of the repository left;
 //   - replicas recorded as current are equal on the disks: references, HEAD and hooks;
@@ -23,9 +23,9 @@
 //
 // # Output
 //
-// A row for each case, and in the end "crashmatrix: cases=N failed=N". The exit status is 1 when any
-// case failed; its logs are kept where the row says. Clusters are used for many cases and replaced
-// after one that failed.
+// A row for each case, and in the end "crashmatrix: cases=N failed=N". The exit status is 1 when
+// any case failed; its logs are kept where the row says. Clusters are used for many cases and
+// replaced after one that failed.
 //
 //	go run ./test/crash -run 'recorded/proxy'
 //

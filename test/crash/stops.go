@@ -89,8 +89,8 @@ func (s *stops) take(point failpoint.Point, process int) *stop {
 	return found
 }
 
-// arm lets the next process wait that arrives at the point, the one with the given id if that is not
-// 0. The caller must release the stop.
+// arm lets the next process wait that arrives at the point, the one with the given id if that is
+// not 0. The caller must release the stop.
 func (s *stops) arm(point failpoint.Point, only int) *stop {
 	released := make(chan struct{})
 	armed := &stop{
