@@ -1,7 +1,8 @@
--- Ends the earlier incarnations of a proxy and tells that they have left their turns.
+-- Ends the earlier incarnations of a proxy, whatever the clock of the next server says, and tells
+-- that they have left their turns.
 WITH ended AS (
     UPDATE praefect.proxies AS x
-       SET lease_ends_at = now()
+       SET lease_ends_at = '-infinity'
      WHERE x.name = @name
        AND x.incarnation <> @incarnation
        AND x.lease_ends_at > now()

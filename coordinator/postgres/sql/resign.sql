@@ -1,7 +1,8 @@
--- Ends an incarnation and tells that it has left its turns.
+-- Ends an incarnation, whatever the clock of the next server says, and tells that it has left its
+-- turns.
 WITH ended AS (
     UPDATE praefect.proxies AS x
-       SET lease_ends_at = now()
+       SET lease_ends_at = '-infinity'
      WHERE x.incarnation = @incarnation
        AND x.lease_ends_at > now()
     RETURNING x.incarnation
