@@ -1,11 +1,11 @@
 // Command crash kills one process at each step of a write, and looks at what comes of it.
 //
-// A case is a point (package transaction/failpoint), a scene that passes it, and a victim: the proxy
-// that has arrived there, the repository's primary, one of its secondaries, or PostgreSQL. Three
-// nodes, two proxies on one database and PostgreSQL run as processes; the operation is a real one
-// on real Git. When the point is reached the victim's whole process group is killed (PostgreSQL:
-// stopped at once), and then the point is let go. A proxy may also be frozen there (SIGSTOP) and go
-// on when the others have taken over.
+// A case is a point (package transaction/failpoint), a scene that passes it, and a victim: the
+// proxy that has arrived there, the repository's primary, a secondary, or PostgreSQL. Three nodes,
+// two proxies on one database and PostgreSQL run as processes; the operation is a real one on real
+// Git. When the point is reached the victim's whole process group is killed (PostgreSQL: stopped at
+// once), and then the point is let go. A proxy may also be frozen there (SIGSTOP) and go on when
+// the others have taken over.
 //
 // # What must hold
 //

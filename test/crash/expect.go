@@ -130,9 +130,22 @@ func (t *take) consistent(ctx context.Context) error {
 	case len(before.current()) == 0:
 		return fmt.Errorf("no replica is current: %+v", before)
 	}
+	if err := t.compare(ctx, before); err != nil {
+		return err
+	}
+	after, err := t.stage.look(ctx, t.path)
+	if err == nil && after.generation != before.generation {
+		err = errors.New("the metadata change")
+	}
+
+	return err
+}
+
+// compare reads all replicas that are recorded as current.
+func (t *take) compare(ctx context.Context, known record) error {
 	var first state
-	for i, storage := range before.current() {
-		found, err := t.read(ctx, storage, before.replicaPath)
+	for i, storage := range known.current() {
+		found, err := t.read(ctx, storage, known.replicaPath)
 		if err != nil {
 			return err
 		}
@@ -141,18 +154,14 @@ func (t *take) consistent(ctx context.Context) error {
 		}
 		if first.text != found.text {
 			return fmt.Errorf("diverged: replicas recorded as current differ:\n%s:\n%s\n%s:\n%s",
-				before.current()[0], first.text, storage, found.text)
+				known.current()[0], first.text, storage, found.text)
 		}
 		if err := t.scene.judge(t, found); err != nil {
 			return fmt.Errorf("%s: %w", storage, err)
 		}
 	}
-	after, err := t.stage.look(ctx, t.path)
-	if err == nil && after.generation != before.generation {
-		err = errors.New("the metadata change")
-	}
 
-	return err
+	return nil
 }
 
 func (t *take) read(ctx context.Context, storage, replicaPath string) (state, error) {

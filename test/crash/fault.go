@@ -39,7 +39,7 @@ func slowPush() scene {
 func election() scene {
 	return scene{
 		name: "election",
-		lead: func(ctx context.Context, t *take) error {
+		lead: func(_ context.Context, t *take) error {
 			t.down = t.primary
 
 			return t.primary.Kill()

@@ -97,7 +97,7 @@ func pushWith(capabilities string) func(context.Context, *take) answer {
 // judgePush counts how many references are as they were pushed.
 func judgePush(atomic bool) func(*take, state) error {
 	return func(t *take, found state) error {
-		done, all := 0, change(t.goods)
+		all := change(t.goods)
 		overwritten, err := t.judgeMain(found)
 		if err != nil {
 			return err
@@ -105,26 +105,39 @@ func judgePush(atomic bool) func(*take, state) error {
 		if overwritten {
 			all = all[1:]
 		}
-		for _, u := range all {
-			is := found.refs[u.name]
-			switch {
-			case is == u.to:
-				done++
-			case is != u.from && (is != "" || u.from != zeroID):
-				return fmt.Errorf("%s is %q", u.name, is)
-			}
-		}
+		done, err := countDone(all, found)
 		switch {
+		case err != nil:
+			return err
 		case t.answer.acknowledged() && done < len(all):
 			return fmt.Errorf("lost: %d of %d acknowledged references", done, len(all))
 		case t.answer.nothing() && done > 0:
 			return fmt.Errorf("%d references are there of a push that surely failed", done)
-		case atomic && done != 0 && done != len(all):
+		case atomic && done%len(all) != 0:
 			return fmt.Errorf("torn: %d of %d references", done, len(all))
 		}
 
 		return nil
 	}
+}
+
+// countDone counts the references that are as they should become; the others must be as they were.
+func countDone(all []update, found state) (done int, err error) {
+	for _, u := range all {
+		is := found.refs[u.name]
+		if is == "" {
+			is = zeroID
+		}
+		switch is {
+		case u.to:
+			done++
+		case u.from:
+		default:
+			return 0, fmt.Errorf("%s is %q", u.name, is)
+		}
+	}
+
+	return done, nil
 }
 
 const hookContent = "#!/bin/sh\n# accepts everything\nexit 0\n"

@@ -225,20 +225,8 @@ func (t *take) strike(ctx context.Context) error {
 
 // reach waits until a process stands at the point and finds out who takes part there.
 func (t *take) reach(ctx context.Context, stop *stop) (process int, err error) {
-	limit := time.After(reachable)
-	ended := t.acted
-	for process == 0 {
-		select {
-		case process = <-stop.reached:
-		case got := <-ended:
-			ended = nil // It may be somebody else who comes to the point.
-			t.acted <- got
-			if got.err != nil && !t.scene.anyProxy {
-				return 0, fmt.Errorf("the operation ends before the point: %w", got.err)
-			}
-		case <-limit:
-			return 0, errors.New("the point is not reached")
-		}
+	if process, err = t.awaitArrival(stop); err != nil {
+		return 0, err
 	}
 	if t.secondary == nil || t.down != nil {
 		if err := t.identify(ctx); err != nil {
@@ -250,6 +238,25 @@ func (t *take) reach(ctx context.Context, stop *stop) (process int, err error) {
 	}
 
 	return process, nil
+}
+
+func (t *take) awaitArrival(stop *stop) (process int, err error) {
+	limit := time.After(reachable)
+	ended := t.acted
+	for {
+		select {
+		case process = <-stop.reached:
+			return process, nil
+		case got := <-ended:
+			ended = nil // It may be somebody else who comes to the point.
+			t.acted <- got
+			if got.err != nil && !t.scene.anyProxy {
+				return 0, fmt.Errorf("the operation ends before the point: %w", got.err)
+			}
+		case <-limit:
+			return 0, errors.New("the point is not reached")
+		}
+	}
 }
 
 // errUntold says that the first answer has not left the proxy: the call that carries it is the one

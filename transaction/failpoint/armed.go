@@ -13,6 +13,8 @@ const stoppable = true
 
 // armed are the points that the environment names. A variable of the package because the places
 // that it serves have nothing in common but their process.
+//
+//nolint:gochecknoglobals // see above; it is read once and not changed
 var armed = sync.OnceValues(func() (points, error) {
 	return parse(os.Getenv("PRAEFECT_FAILPOINTS"))
 })
@@ -37,11 +39,12 @@ func Check() error {
 
 // wait waits until whoever listens lets this process go on, or listens no more.
 func wait(socket string, point Point) {
+	//nolint:noctx // A socket on the same machine answers or refuses at once.
 	conn, err := net.Dial("unix", socket)
 	if err != nil {
 		return // Nobody listens.
 	}
-	defer conn.Close()
+	defer conn.Close() //nolint:errcheck // What was to be said is said.
 	if _, err := fmt.Fprintf(conn, "%s %d\n", point, os.Getpid()); err != nil {
 		return
 	}

@@ -24,7 +24,7 @@ func TestHitWaitsUntilItMayGoOn(t *testing.T) {
 	listener, err := config.Listen(t.Context(), "unix",
 		filepath.Join(os.Getenv("FAILPOINT_DIRECTORY"), "listening"))
 	require.NoError(t, err)
-	defer listener.Close()
+	defer listener.Close() //nolint:errcheck // The test is over.
 
 	failpoint.Hit(failpoint.Routed)   // nobody listens
 	failpoint.Hit(failpoint.Answered) // not named

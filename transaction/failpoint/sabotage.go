@@ -11,6 +11,8 @@ const sabotaged = true
 
 // chosen is what the environment names. A variable of the package for the same reason as in
 // armed.go.
+//
+//nolint:gochecknoglobals // see above; it is read once and not changed
 var chosen = sync.OnceValue(func() string { return os.Getenv("PRAEFECT_SABOTAGE") })
 
 // Sabotaged says whether the environment names the variant.
