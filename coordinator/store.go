@@ -179,8 +179,8 @@ type RemovalRequest struct {
 }
 
 // Repairer keeps what repairs need. A replica is due for repair when it is assigned and outdated; a
-// claim gives one worker the right to repair it. A replica that is settling is not claimed, unless
-// so few are current that the repository may not be written to: then it is to be removed first.
+// claim gives one worker the right to repair it. A replica that is settling is to be removed
+// first; of a pool, from which others borrow, it is not claimed.
 // JoinRepair and FinishRepair invalidate. All methods but the first return [ErrSuperseded] when the
 // claim has ended, was taken over, or the repository is not ready any more.
 type Repairer interface {

@@ -52,7 +52,8 @@ func (s *Store) due(target coordinator.RepairTarget, now time.Time) []candidate 
 		if ok && found.Key.VirtualStorage == target.VirtualStorage &&
 			found.State == coordinator.StateReady && !replica.dueAt.IsZero() &&
 			!replica.dueAt.After(now) && !replica.claimEnds.After(now) &&
-			(!replica.settlesAt.After(now) || found.scarce()) {
+			(!replica.settlesAt.After(now) ||
+				!coordinator.IsPoolReplicaPath(found.ReplicaPath)) {
 			due = append(due, candidate{found, replica, target.Storage})
 		}
 	}
@@ -64,22 +65,6 @@ func (s *Store) due(target coordinator.RepairTarget, now time.Time) []candidate 
 		)
 	})
 	return due
-}
-
-// scarce says that half of the copies or more are missing. Replicas of pools always settle, because
-// others borrow from what is there.
-func (r *repository) scarce() bool {
-	current, assigned := 0, 0
-	for _, replica := range r.replicas {
-		if !replica.assigned {
-			continue
-		}
-		assigned++
-		if replica.generation == r.Generation {
-			current++
-		}
-	}
-	return 2*current <= assigned && !coordinator.IsPoolReplicaPath(r.ReplicaPath)
 }
 
 // rankMember puts everything else behind the pools.

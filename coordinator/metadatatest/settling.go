@@ -17,7 +17,7 @@ func settlingTests() map[string]func(*testing.T, coordinator.Store) {
 		"settle and resolve":    testSettleResolve,
 		"settle although kept":  testSettleKept,
 		"settle never shortens": testSettleNeverShortens,
-		"settle when scarce":    testSettleScarce,
+		"settle and repair":     testSettleRepair,
 	}
 }
 
@@ -27,14 +27,14 @@ func settling(
 	return coordinator.Settling{Storages: storages, For: duration}
 }
 
-// testSettle has a replica that is not repaired before its node does nothing any more, and is
-// compared then.
+// testSettle has a replica whose repair knows that its node may still act, and that is compared
+// when it does nothing any more.
 func testSettle(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := outdated(t, store, "repository.git")
 	require.NoError(t, store.Settle(t.Context(), repository.ID, settling(keep, third)))
 	require.Equal(t, repository, load(t, store, repository.ID))
-	require.Empty(t, claimAll(t, store, long, all()...))
+	requireSettling(t, true, claimAll(t, store, 0, all()...))
 	require.Empty(t, claimVerifications(t, store))
 
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
@@ -43,7 +43,7 @@ func testSettle(t *testing.T, store coordinator.Store) {
 		require.Len(c, verifications, 1)
 		require.True(c, verifications[0].Doubtful)
 	}, patience, tick)
-	require.Len(t, claimAll(t, store, long, third), 1)
+	requireSettling(t, false, claimAll(t, store, long, third))
 
 	require.ErrorIs(t, store.Settle(t.Context(), newID(), settling(0, third)),
 		coordinator.ErrRepositoryNotFound)
@@ -109,16 +109,23 @@ func testSettleNeverShortens(t *testing.T, store coordinator.Store) {
 	repository := outdated(t, store, "repository.git")
 	require.NoError(t, store.Settle(t.Context(), repository.ID, settling(long, third)))
 	require.NoError(t, store.Settle(t.Context(), repository.ID, settling(0, third)))
-	require.Empty(t, claimAll(t, store, long, third))
+	requireSettling(t, true, claimAll(t, store, long, third))
 	verifications := claimVerifications(t, store)
 	require.Len(t, verifications, 1, "the earlier comparison is due")
 	require.NoError(t, store.Verified(t.Context(), verifications[0]))
 	require.Empty(t, claimVerifications(t, store), "the later one is due then")
 }
 
-// testSettleScarce has two of three replicas outdated and settling, so that writes are refused: they
-// are claimed all the same, and it is said that they settle. Those of a pool wait.
-func testSettleScarce(t *testing.T, store coordinator.Store) {
+// requireSettling demands one claim, which says whether its replica settles.
+func requireSettling(t *testing.T, settling bool, claims []coordinator.RepairClaim) {
+	t.Helper()
+	require.Len(t, claims, 1)
+	require.Equal(t, settling, claims[0].Settling)
+}
+
+// testSettleRepair has replicas outdated and settling: they are claimed, and it is said that they
+// settle. Those of a pool wait.
+func testSettleRepair(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	pool := "@pools/aa/bb/aabb" + strings.Repeat("0", 60) + ".git"
 	for path, want := range map[string]int{"group/project.git": 2, pool: 0} {

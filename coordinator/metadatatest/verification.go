@@ -135,12 +135,13 @@ func testVerificationSettled(t *testing.T, store coordinator.Store) {
 	require.True(t, early[0].Doubtful)
 	require.EventuallyWithT(t, func(c *assert.CollectT) {
 		claims, err := store.ClaimRepairs(t.Context(), coordinator.RepairRequest{
-			Claim: newClaim(), TTL: long, Targets: []coordinator.RepairTarget{
+			Claim: newClaim(), TTL: 0, Targets: []coordinator.RepairTarget{
 				{VirtualStorage: virtual, Storage: third, Limit: 1},
 			},
 		})
 		require.NoError(c, err)
-		require.Len(c, claims, 1, "its node may still act")
+		require.Len(c, claims, 1)
+		require.False(c, claims[0].Settling, "its node may still act")
 	}, patience, tick)
 	require.NoError(t, store.Verified(t.Context(), early[0]))
 	late := claimVerifications(t, store)

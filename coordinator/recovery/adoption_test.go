@@ -149,8 +149,7 @@ func (w *world) claimable(t *testing.T) storages {
 	return claimed
 }
 
-// TestSettling has nodes that may still act: the outdated one is not repaired until none can any
-// more, and then all are compared again.
+// TestSettling has nodes that may still act: when none can any more, all are compared again.
 func TestSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -162,12 +161,11 @@ func TestSettling(t *testing.T) {
 		defer stop()
 		<-time.After(3 * time.Second)
 		w.requireOutcome(t, "a", "a", "b")
-		require.Empty(t, w.claimable(t))
+		require.Equal(t, storages{"c"}, w.claimable(t))
 		// A commit that was promised by the lost proxy arrives.
 		w.disks.write("newer", "b")
 		<-time.After(50 * time.Second)
 		require.Equal(t, storages{"a", "b"}, w.current(t))
-		require.Empty(t, w.claimable(t))
 		before := w.load(t)
 		<-time.After(10 * time.Second)
 		w.requireOutcome(t, "a", "a")

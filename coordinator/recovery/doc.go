@@ -52,8 +52,9 @@
 // A COMMIT that the lost process has sent may reach a node after its answer. All participants that
 // were not seen to end are therefore settling, kept or not: no repair touches them, and when the
 // node's own deadline has passed a doubtful verification is due, which is written by the decision's
-// own statement. It is carried out under the turn, decides like a recovery, and raises generation
-// and epoch in any case.
+// own statement. It is carried out under the turn when all current replicas can be asked, decides
+// like a recovery, and raises generation and epoch in any case. Who cannot be asked is not judged,
+// since nobody waits for it.
 //
 // # A verification
 //

@@ -61,6 +61,8 @@ func (c *comparison) compare(ctx context.Context) (string, error) {
 		if result, ok, err := c.sample(ctx); ok || err != nil {
 			return result, err
 		}
+	} else if !c.reachable() {
+		return resultOpen, nil
 	}
 	return c.underTurn(ctx)
 }
@@ -95,6 +97,17 @@ func (c *comparison) sample(ctx context.Context) (string, bool, error) {
 	default:
 		return "", false, nil
 	}
+}
+
+// reachable says whether all current replicas can be asked. If not, a doubt is not worth the turn.
+func (c *comparison) reachable() bool {
+	repository := c.verification.Repository
+	for _, storage := range current(repository) {
+		if !c.Health.Healthy(repository.Key.VirtualStorage, storage) {
+			return false
+		}
+	}
+	return true
 }
 
 // atRest says that nothing was written to a repository from before to after.
@@ -136,19 +149,35 @@ func (c *comparison) underTurn(ctx context.Context) (string, error) {
 }
 
 // settleDoubt ends a doubt that a recovery has left: which replicas a late commit may have reached.
-// As in a recovery the primary's state wins, and whoever does not answer is outdated.
+// As in a recovery the primary's state wins. But nobody waits for the decision, so those that do
+// not answer are asked later: they were equal when the doubt arose, and a node that is away for a
+// moment must not cost a copy.
 func (c *comparison) settleDoubt(
 	ctx context.Context, hold *coordinator.Hold, q question, found evidence,
 ) (string, error) {
+	unasked := q.storages(func(s standing) bool { return s.digest == "" })
 	decided, ok := decide(q)
-	if !ok {
-		_, unasked := groups(found.answers)
-		return resultOpen, fmt.Errorf("%w: %q", errNoAnswer, unasked)
+	if !ok || slices.Contains(unasked, q.primary) {
+		c.open(found.answers)
+		return resultOpen, nil
 	}
-	if same, _ := groups(found.answers); len(same) > 1 {
+	same, _ := groups(found.answers)
+	if len(same) > 1 {
 		c.mismatch()
 	}
-	return c.resolve(ctx, hold, decided, found)
+	if len(unasked) == 0 {
+		return c.resolve(ctx, hold, decided, found)
+	}
+	if len(same) == 1 {
+		c.open(found.answers)
+		return resultOpen, nil
+	}
+	decided.keep = append(decided.keep, unasked...)
+	result, err := c.resolve(ctx, hold, decided, found)
+	if err == nil {
+		result = resultOpen // The others are still to be compared.
+	}
+	return result, err
 }
 
 // settleDifference puts a minority into quarantine, or tells an operator that there is none.
@@ -211,8 +240,7 @@ func (c *comparison) resolve(
 		c.log.Info("replicas in doubt are equal", fields...)
 		return resultEqual, nil
 	case c.verification.Doubtful:
-		c.log.Warn("replicas in doubt differed or could not be asked, they are outdated",
-			fields...)
+		c.log.Warn("replicas in doubt differed, they are outdated", fields...)
 	default:
 		c.log.Error("current replicas differed, the minority is outdated", fields...)
 	}

@@ -152,8 +152,8 @@ func TestDoubtfulAndEqual(t *testing.T) {
 	})
 }
 
-// TestDoubtful has the primary's state win, as in a recovery, even against a majority; whoever does
-// not answer is outdated; and with no answer nothing is decided.
+// TestDoubtful has the primary's state win, as in a recovery, even against a majority. Whoever does
+// not answer is asked again when it does, and without the primary's answer nothing is decided.
 func TestDoubtful(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -163,8 +163,9 @@ func TestDoubtful(t *testing.T) {
 		done    bool
 	}{
 		"primary against majority": {"onn", "a", storages{"a"}, true},
-		"primary is silent":        {"!on", "b", storages{"b"}, true},
-		"one is silent":            {"oo!", "a", storages{"a", "b"}, true},
+		"primary is silent":        {"!on", "a", storages{"a", "b", "c"}, false},
+		"one is silent":            {"oo!", "a", storages{"a", "b", "c"}, false},
+		"one is silent, one not":   {"on!", "a", storages{"a", "c"}, false},
 		"nobody answers":           {"!!!", "a", storages{"a", "b", "c"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,7 +182,7 @@ func TestDoubtful(t *testing.T) {
 				w.requireOutcome(t, tc.primary, tc.current...)
 				if !tc.done {
 					w.set("ooo")
-					<-time.After(11 * time.Second)
+					<-time.After(31 * time.Second)
 				}
 				require.False(t, w.pending(t, 6*time.Minute))
 			})
@@ -197,7 +198,7 @@ func TestSplitEnds(t *testing.T) {
 		w.set("onx")
 		w.due(t)
 		p := w.prepare(t, "p")
-		stop := w.work(t, p, nil, recovery.Config{})
+		stop := w.work(t, p, nil, recovery.Config{Claim: 5 * time.Minute})
 		defer stop()
 		<-time.After(29 * time.Minute)
 		w.requireOutcome(t, "a", "a", "b", "c")

@@ -1,6 +1,6 @@
 -- Claims replicas that are due for repair, so many for each target, the most urgent first. Rows
--- that another proxy is claiming at this moment are passed over. Those that settle wait, unless half
--- of the copies or more are missing; pools always do, because others borrow from what is there.
+-- that another proxy is claiming at this moment are passed over. Those that settle are removed first;
+-- pools wait for the end of that, because others borrow from what is there.
 WITH due AS (
     SELECT p.repository_id, p.storage, p.repair_due_at, p.settling
       FROM unnest(@virtual_storages::text[], @storages::text[], @limits::integer[])
@@ -15,12 +15,7 @@ WITH due AS (
                   AND c.repair_due_at <= now()
                   AND coalesce(c.claim_ends_at <= now(), true)
                   AND (coalesce(c.settles_at <= now(), true)
-                       OR r.replica_path NOT LIKE '@cluster/pools/%'
-                       AND (SELECT 2 * count(*) FILTER (WHERE a.generation = r.generation)
-                                   <= count(*)
-                              FROM praefect.replicas AS a
-                             WHERE a.repository_id = r.id
-                               AND a.assigned))
+                       OR r.replica_path NOT LIKE '@cluster/pools/%')
                   AND r.state = 'ready'
                 ORDER BY c.repair_rank, c.repair_due_at
                 LIMIT target.free
