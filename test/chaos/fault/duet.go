@@ -47,9 +47,9 @@ func (in *Injector) duet(
 	ctx context.Context, random *rand.Rand, lanes []*lane, play move,
 ) error {
 	for _, l := range lanes {
+		l.awaitCalm(ctx)
 		l.turn.Lock()
 		defer l.turn.Unlock()
-		l.awaitCalm(ctx)
 	}
 	if over(ctx) {
 		return nil
