@@ -26,13 +26,10 @@ const (
 	policyPrimary = "primary-only"
 )
 
-// outgoingUsual is how many values nodes usually are told. Up to eight cost one allocation.
-const outgoingUsual = 8
-
 // outgoing returns what nodes are told beside the messages: all that the client sent, except what
 // belongs to its connection to us.
 func (c *call) outgoing() metadata.MD {
-	md := make(metadata.MD, outgoingUsual)
+	md := make(metadata.MD, len(c.visit.incoming))
 	for key, values := range c.visit.incoming {
 		if forwarded(key) {
 			md[key] = values

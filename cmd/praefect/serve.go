@@ -56,6 +56,7 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 	if err != nil {
 		return err
 	}
+	defer log.Sync() //nolint:errcheck // There is nowhere left to tell it.
 	log.Info("Starting Praefect", zap.String("version", version()))
 	if err := confessTags(log); err != nil {
 		return err

@@ -39,6 +39,8 @@ type session struct {
 	recorder *history.Recorder
 	world    *client.World
 	injector *fault.Injector
+	// diverged is what was found in the middle of the run.
+	diverged []string
 	out      io.Writer
 	mu       sync.Mutex // guards out
 }
@@ -94,8 +96,8 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Behind: s.rig.balancer.Behind, Seed: s.seed,
 		Workers: s.workers, Repositories: s.repositories,
 		// Some repositories are written more often than others.
-		Commits:     max(commitsMin, 3*perRepository),
-		Connections: s.proxies, WriteDeadline: writeDeadline, ReadDeadline: readDeadline,
+		Commits:       max(commitsMin, 3*perRepository),
+		WriteDeadline: writeDeadline, ReadDeadline: readDeadline,
 	})
 	if err != nil {
 		return summary{}, err
@@ -109,7 +111,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Nodes: s.rig.Nodes(), Proxies: s.rig.Proxies(), Server: s.rig.Server(), Disks: s.rig.disks,
 		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Now: s.recorder.Now,
 		Primary: s.primary, Calm: s.calm,
-		Report: func(f fault.Fault) { s.say("chaos: %s", f) },
+		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Muster: s.muster,
 	})
 	if err := s.unleash(ctx); err != nil {
 		return summary{}, err
@@ -121,22 +123,24 @@ func (s *session) play(ctx context.Context) (summary, error) {
 	return s.judge(ctx)
 }
 
-// unleash runs clients and faults for the time of the run.
+// unleash runs clients and faults for the time of the run. The clients end with the last fault.
 func (s *session) unleash(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.duration())
+	working, stop := context.WithCancel(ctx)
+	defer stop()
+	breaking, cancel := context.WithTimeout(ctx, s.duration())
 	defer cancel()
 
 	var running sync.WaitGroup
-	var failed error
-	running.Go(func() {
-		failed = s.injector.Run(ctx)
-		cancel() // Without faults there is no point in going on.
-	})
-	running.Go(func() { s.world.Run(ctx) })
-	running.Go(func() { s.progress(ctx) })
+	running.Go(func() { s.world.Run(working) })
+	running.Go(func() { s.progress(working) })
+	err := s.injector.Run(breaking)
+	if err == nil {
+		err = s.injector.Finale(ctx, stop)
+	}
+	stop()
 	running.Wait()
 
-	return failed
+	return err
 }
 
 // progress tells how far the run is.
@@ -179,6 +183,49 @@ func (s *session) calm(ctx context.Context) bool {
 	return err == nil && !snapshot.Behind()
 }
 
+const (
+	// musterPatience is how long replicas may differ without being recorded as outdated, after
+	// all parties can talk to each other again.
+	musterPatience = 10 * time.Second
+	musterPoll     = 500 * time.Millisecond
+)
+
+// muster lets the clients rest and compares the replicas that are recorded as current. What went
+// wrong is covered up by later repairs, so it is looked for now and then in the middle of a run.
+func (s *session) muster(ctx context.Context) error {
+	begin := time.Now()
+	defer s.world.Rest()()
+
+	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
+	var diverged []string
+	for {
+		late := time.Since(begin) > musterPatience
+		var err error
+		diverged, err = auditor.Compare(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if len(diverged) == 0 || late {
+			break
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(musterPoll):
+		}
+	}
+	for _, text := range diverged {
+		s.diverged = append(s.diverged,
+			fmt.Sprintf("at %.0fs: %s", s.recorder.Now().Seconds(), text))
+	}
+	s.say("chaos: mustered all replicas in %.1fs, %d differences",
+		time.Since(begin).Seconds(), len(diverged))
+
+	return nil
+}
+
 // judge waits until everything has settled and looks at what was seen and what is there.
 func (s *session) judge(ctx context.Context) (summary, error) {
 	s.say("chaos: faults are over, everything has %v to settle", settlePatience)
@@ -197,6 +244,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	}
 	s.say("chaos: looked at everything after %.1fs", time.Since(begin).Seconds())
 
+	result.Diverged = append(result.Diverged, s.diverged...)
 	result.Unresolved = append(result.Unresolved, s.rig.ended()...)
 	crashes, err := s.rig.crashes()
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -42,12 +43,19 @@ func newRegistry(version string) (*prometheus.Registry, error) {
 	return registry, nil
 }
 
-// serveMetrics answers GET /metrics on the listener. It returns what ends that.
+// serveMetrics answers GET /metrics on the listener, and below /debug/pprof what the process does
+// and where its memory is. It returns what ends that.
 func serveMetrics(listener net.Listener, registry *prometheus.Registry) func() error {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
 		Registry: registry, MaxRequestsInFlight: scrapesMax,
 	}))
+	// Importing the package registers it with a server that is not used here.
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: headerTimeout}
 
 	served := make(chan error, 1)

@@ -161,20 +161,27 @@ func TestMetrics(t *testing.T) {
 	r := start(t, file)
 	require.NoError(t, r.dial(t).Close())
 
-	request, err := http.NewRequestWithContext(
-		t.Context(), http.MethodGet, "http://"+address+"/metrics", nil)
-	require.NoError(t, err)
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	require.NoError(t, err)
-	body, err := io.ReadAll(response.Body)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	for _, name := range []string{
-		`gitlab_build_info{version="v1"} 1`, "go_goroutines", "process_cpu_seconds_total",
-		`gitaly_praefect_connections_total{type="unix"}`,
+	for path, contents := range map[string][]string{
+		"/metrics": {
+			`gitlab_build_info{version="v1"} 1`, "go_goroutines", "process_cpu_seconds_total",
+			`gitaly_praefect_connections_total{type="unix"}`,
+		},
+		"/debug/pprof/":                  {"goroutine"},
+		"/debug/pprof/goroutine?debug=1": {"goroutine profile"},
+		"/debug/pprof/cmdline":           {"boot.test"},
 	} {
-		require.Contains(t, string(body), name)
+		request, err := http.NewRequestWithContext(
+			t.Context(), http.MethodGet, "http://"+address+path, nil)
+		require.NoError(t, err)
+		response, err := client.Do(request)
+		require.NoError(t, err)
+		body, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		for _, content := range contents {
+			require.Contains(t, string(body), content, path)
+		}
 	}
 
 	r.stop()

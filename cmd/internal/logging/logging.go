@@ -42,8 +42,10 @@ func (c Config) Validate() error {
 	return findings.ErrorOrNil()
 }
 
-// New returns a logger that writes to w, which must be safe for concurrent use or an *os.File.
-// Errors are those of [Config.Validate].
+// New returns a logger that writes whole lines to w, which need not be safe for concurrent use.
+// Warnings and errors are written at once, and so is everything at level debug, where somebody is
+// looking for something; other lines at most 20 ms later when there are many. Sync writes what waits,
+// and has to be called at the end. Errors are those of [Config.Validate].
 func New(w io.Writer, config Config) (*zap.Logger, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring logger: %w", err)
@@ -57,7 +59,10 @@ func New(w io.Writer, config Config) (*zap.Logger, error) {
 	if config.Format == formatJSON {
 		encoder = zapcore.NewJSONEncoder(encoderConfig())
 	}
-	core := zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
+	var core zapcore.Core = prompt{zapcore.NewCore(encoder, newPaced(w), level)}
+	if level == zapcore.DebugLevel {
+		core = zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), level)
+	}
 
 	return zap.New(core).With(zap.Int("pid", os.Getpid())), nil
 }

@@ -26,6 +26,7 @@ func lines(t *testing.T, config logging.Config) string {
 	log = log.Named("repair").With(zap.String("storage", "gitaly-1"))
 	log.Warn("copy is late", zap.Duration("after", time.Minute), zap.Error(errors.New("no \"go\"")))
 	log.Info("plain")
+	require.NoError(t, log.Sync())
 
 	return out.String()
 }

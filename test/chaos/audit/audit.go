@@ -69,11 +69,47 @@ func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, er
 		}
 	}
 
-	if err := a.compare(ctx, &result); err != nil {
+	found, err := a.compare(ctx, result.Repositories, fsck)
+	if err != nil {
 		return Result{}, err
+	}
+	result.Replicas = map[string]map[string]Replica{}
+	for _, r := range result.Repositories {
+		result.Replicas[r.Replica] = found[r.Replica].replicas
+		result.Diverged = append(result.Diverged, found[r.Replica].wrong...)
 	}
 
 	return result, nil
+}
+
+// Compare compares the replicas that are recorded as current, and says what differs. A repository
+// that moved meanwhile is left out. As long as writes are open, it is not decided who is current:
+// then it says that alone.
+func (a *Auditor) Compare(ctx context.Context) ([]string, error) {
+	before, err := a.Metadata.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.compare(ctx, before.Repositories, func(context.Context, *Replica, string) {})
+	if err != nil {
+		return nil, err
+	}
+	after, err := a.Metadata.Look(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if before.Open > 0 && after.Open > 0 {
+		return []string{"writes are open, and nobody ends them"}, nil
+	}
+
+	var differences []string
+	for _, r := range before.Repositories {
+		if slices.ContainsFunc(after.Repositories, r.equal) {
+			differences = append(differences, found[r.Replica].wrong...)
+		}
+	}
+
+	return differences, nil
 }
 
 func (a *Auditor) remains(snapshot Snapshot) ([]string, error) {
@@ -93,69 +129,88 @@ func (a *Auditor) remains(snapshot Snapshot) ([]string, error) {
 	return found, nil
 }
 
-// compare reads all replicas and adds what is wrong with them.
-func (a *Auditor) compare(ctx context.Context, result *Result) error {
-	result.Replicas = map[string]map[string]Replica{}
-	var mu sync.Mutex // guards the result
+// comparison is what was found about one repository.
+type comparison struct {
+	replicas map[string]Replica
+	wrong    []string
+}
+
+// examine adds what else is to be known of a replica in a directory.
+type examine func(ctx context.Context, replica *Replica, dir string)
+
+// compare reads the replicas of all repositories, by replica path.
+func (a *Auditor) compare(
+	ctx context.Context, repositories []Repository, also examine,
+) (map[string]comparison, error) {
+	found := map[string]comparison{}
+	var mu sync.Mutex // guards found
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.NumCPU())
-	for _, r := range result.Repositories {
+	for _, r := range repositories {
 		if r.State != Ready {
 			continue
 		}
 		group.Go(func() error {
-			replicas, wrong := a.read(ctx, r)
+			compared := a.compareReplicas(ctx, r, also)
 			mu.Lock()
 			defer mu.Unlock()
-			result.Replicas[r.Replica] = replicas
-			result.Diverged = append(result.Diverged, wrong...)
+			found[r.Replica] = compared
 
 			return ctx.Err()
 		})
 	}
-	err := group.Wait()
-	slices.Sort(result.Diverged)
 
-	return err
+	return found, group.Wait()
 }
 
-// read reads the replicas of a repository and says what is wrong with them. Those that are recorded
-// as outdated need not be equal.
-func (a *Auditor) read(ctx context.Context, r Repository) (map[string]Replica, []string) {
-	replicas := map[string]Replica{}
-	var wrong []string
+// compareReplicas reads the replicas of a repository and says what is wrong with them. Those that
+// are recorded as outdated need not be equal.
+func (a *Auditor) compareReplicas(ctx context.Context, r Repository, also examine) comparison {
+	found := comparison{replicas: map[string]Replica{}}
+	wrong := func(format string, args ...any) {
+		found.wrong = append(found.wrong, fmt.Sprintf("%s (%s) on ", r.Path, r.Replica)+
+			fmt.Sprintf(format, args...))
+	}
 	first := ""
 	for _, storage := range slices.Sorted(maps.Keys(r.Replicas)) {
 		if r.Replicas[storage] != r.Generation {
 			continue
 		}
-		replica, err := a.readFrom(ctx, r, storage)
+		replica, err := a.readFrom(ctx, r, storage, also)
 		if err != nil {
-			wrong = append(wrong, fmt.Sprintf("%s on %s: %v", r.Path, storage, err))
+			wrong("%s: %v", storage, err)
 
 			continue
 		}
-		replicas[storage] = replica
+		found.replicas[storage] = replica
 		if replica.Fsck != "" {
-			wrong = append(wrong, fmt.Sprintf("%s on %s: %s", r.Path, storage, replica.Fsck))
+			wrong("%s: %s", storage, replica.Fsck)
 		}
 		if first == "" {
 			first = storage
 		}
-		for _, difference := range replicas[first].differences(replica) {
-			wrong = append(wrong, fmt.Sprintf("%s (%s) on %s and %s: %s",
-				r.Path, r.Replica, first, storage, difference))
+		for _, difference := range found.replicas[first].differences(replica) {
+			wrong("%s and %s: %s", first, storage, difference)
 		}
 	}
 
-	return replicas, wrong
+	return found
 }
 
-func (a *Auditor) readFrom(ctx context.Context, r Repository, storage string) (Replica, error) {
+func (a *Auditor) readFrom(
+	ctx context.Context, r Repository, storage string, also examine,
+) (Replica, error) {
 	for _, node := range a.Nodes {
-		if node.Storage == storage {
-			return readReplica(ctx, node.Path(r.Replica))
+		if node.Storage != storage {
+			continue
 		}
+		dir := node.Path(r.Replica)
+		replica, err := readReplica(ctx, dir)
+		if err == nil {
+			also(ctx, &replica, dir)
+		}
+
+		return replica, err
 	}
 
 	return Replica{}, fmt.Errorf("%w: %s", cluster.ErrUnknownStorage, storage)

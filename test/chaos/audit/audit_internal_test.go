@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,13 +67,15 @@ func write(t *testing.T, path, content string) {
 func look(t *testing.T, a *Auditor, repositories ...Repository) []string {
 	t.Helper()
 
-	result := Result{Repositories: repositories}
-	var err error
-	result.Diverged, err = a.remains(Snapshot{Repositories: repositories})
+	wrong, err := a.remains(Snapshot{Repositories: repositories})
 	require.NoError(t, err)
-	require.NoError(t, a.compare(context.Background(), &result))
+	found, err := a.compare(t.Context(), repositories, fsck)
+	require.NoError(t, err)
+	for _, compared := range found {
+		wrong = append(wrong, compared.wrong...)
+	}
 
-	return result.Diverged
+	return wrong
 }
 
 func TestEqualReplicas(t *testing.T) {
@@ -82,7 +83,7 @@ func TestEqualReplicas(t *testing.T) {
 
 	a, r := disks(t)
 	require.Empty(t, look(t, a, r))
-	replicas, _ := a.read(t.Context(), r)
+	replicas := a.compareReplicas(t.Context(), r, fsck).replicas
 	require.Len(t, replicas, 2)
 	require.Equal(t, "refs/heads/main", replicas["gitaly-1"].Head)
 	require.Equal(t, map[string]string{"note": "-rw-r--r-- note"}, replicas["gitaly-2"].Hooks)
@@ -138,7 +139,7 @@ func TestDifferences(t *testing.T) {
 		"no replica": {func(t *testing.T, dir string) {
 			t.Helper()
 			require.NoError(t, os.RemoveAll(dir))
-		}, "a.git on gitaly-2"},
+		}, ") on gitaly-2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -20,6 +21,12 @@ type Repository struct {
 	Generation    int64
 	// Replicas are the generations of the assigned replicas by storage.
 	Replicas map[string]int64
+}
+
+// equal tells whether nothing has changed.
+func (r Repository) equal(other Repository) bool {
+	return r.Replica == other.Replica && r.State == other.State && r.Primary == other.Primary &&
+		r.Generation == other.Generation && maps.Equal(r.Replicas, other.Replicas)
 }
 
 // Metadata reads what is recorded. It may be used concurrently.

@@ -38,15 +38,16 @@ func readReplica(ctx context.Context, dir string) (Replica, error) {
 		return r, err
 	}
 	r.Head = strings.TrimSpace(r.Head)
-	if r.Hooks, err = readHooks(filepath.Join(dir, "custom_hooks")); err != nil {
-		return r, err
-	}
-	output, err := git(ctx, dir, "fsck", "--full", "--no-progress", "--no-dangling")
-	if err != nil {
-		r.Fsck = output + err.Error()
-	}
+	r.Hooks, err = readHooks(filepath.Join(dir, "custom_hooks"))
 
-	return r, nil
+	return r, err
+}
+
+// fsck lets Git check everything.
+func fsck(ctx context.Context, r *Replica, dir string) {
+	if _, err := git(ctx, dir, "fsck", "--full", "--no-progress", "--no-dangling"); err != nil {
+		r.Fsck = err.Error()
+	}
 }
 
 // git runs Git on a replica, past the node.

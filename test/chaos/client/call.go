@@ -28,9 +28,10 @@ const (
 	policyKey   = "gitaly-route-repository-accessor-policy"
 	policyValue = "primary-only"
 
-	// callsPerConnection is how many calls a connection serves before it is replaced, so that
-	// workers go around the proxies.
-	callsPerConnection = 40
+	// callsPerConnection is how many calls a worker makes through one connection, and so one
+	// proxy, before it makes another. It is not one: a frozen proxy would soon have all workers
+	// waiting.
+	callsPerConnection = 25
 )
 
 // connection is one through the balancer.
@@ -209,16 +210,15 @@ func (w *worker) read(
 	return nil
 }
 
-// call makes a call on one of the worker's connections, and replaces that when it may be of no use
-// any more.
+// call makes a call on the worker's connection, and gives that up when it may be of no use any
+// more.
 func (w *worker) call(ctx context.Context, deadline time.Duration, call invoke) answer {
 	// A call is not given up because the run ends: that would be one more unknown write.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), deadline)
 	defer cancel()
 
 	var got answer
-	slot := w.random.IntN(len(w.connections))
-	conn, err := w.connection(slot)
+	conn, err := w.connect()
 	if err != nil {
 		got.err = err
 
@@ -228,7 +228,7 @@ func (w *worker) call(ctx context.Context, deadline time.Duration, call invoke) 
 
 	code := status.Code(got.err)
 	if code == codes.Unavailable || code == codes.DeadlineExceeded || got.peer.LocalAddr == nil {
-		w.drop(slot)
+		w.close()
 	}
 
 	return got

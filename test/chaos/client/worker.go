@@ -14,11 +14,11 @@ const failurePause = 30 * time.Millisecond
 
 // worker makes one call after the other.
 type worker struct {
-	world       *World
-	number      int
-	random      *rand.Rand
-	connections []*connection
-	guest       guest
+	world      *World
+	number     int
+	random     *rand.Rand
+	connection *connection // nil when there is none
+	guest      guest
 	// made is how many commits were made.
 	made int
 }
@@ -26,46 +26,41 @@ type worker struct {
 func newWorker(world *World, number int) *worker {
 	return &worker{
 		world: world, number: number,
-		random:      rand.New(rand.NewPCG(world.Seed, uint64(number))),
-		connections: make([]*connection, world.Connections),
+		random: rand.New(rand.NewPCG(world.Seed, uint64(number))),
 	}
 }
 
-func (w *worker) connection(slot int) (*connection, error) {
-	conn := w.connections[slot]
-	if conn != nil && conn.calls >= callsPerConnection {
-		w.drop(slot)
-		conn = nil
+// connect returns the worker's connection, a new one now and then.
+func (w *worker) connect() (*connection, error) {
+	if w.connection != nil && w.connection.calls >= callsPerConnection {
+		w.close()
 	}
-	if conn == nil {
+	if w.connection == nil {
 		var err error
-		if conn, err = w.world.connect(); err != nil {
+		if w.connection, err = w.world.connect(); err != nil {
 			return nil, err
 		}
-		w.connections[slot] = conn
 	}
-	conn.calls++
+	w.connection.calls++
 
-	return conn, nil
+	return w.connection, nil
 }
 
-func (w *worker) drop(slot int) {
-	if conn := w.connections[slot]; conn != nil {
-		_ = conn.Close() // Nothing is under way.
-		w.connections[slot] = nil
-	}
-}
-
+// close gives up the connection.
 func (w *worker) close() {
-	for slot := range w.connections {
-		w.drop(slot)
+	if w.connection != nil {
+		_ = w.connection.Close() // Nothing is under way.
+		w.connection = nil
 	}
 }
 
 // run works until the context ends.
 func (w *worker) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		if w.step(ctx) {
+		w.world.working.RLock()
+		well := w.step(ctx)
+		w.world.working.RUnlock()
+		if well {
 			continue
 		}
 		select {

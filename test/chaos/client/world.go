@@ -74,8 +74,6 @@ type Config struct {
 	// Workers and Repositories are how many there are; Commits is how many values each repository
 	// has in store for calls that bring no objects.
 	Workers, Repositories, Commits int
-	// Connections is how many each worker keeps.
-	Connections int
 	// WriteDeadline and ReadDeadline are those of calls.
 	WriteDeadline, ReadDeadline time.Duration
 }
@@ -88,6 +86,8 @@ type World struct {
 	chain    chain
 	packed   []byte
 	staying  []*repository
+	// working is held for reading by workers at work, and for writing while they rest.
+	working sync.RWMutex
 
 	mu sync.Mutex // guards the fields below
 	// passing are the repositories that came and may have gone.
@@ -159,6 +159,14 @@ func (w *World) Run(ctx context.Context) {
 		})
 	}
 	working.Wait()
+}
+
+// Rest waits until no worker has a call under way, and keeps all from beginning another until the
+// returned function is called.
+func (w *World) Rest() (resume func()) {
+	w.working.Lock()
+
+	return w.working.Unlock
 }
 
 // Staying returns the paths of the repositories that stay.

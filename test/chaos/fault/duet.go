@@ -13,13 +13,16 @@ import (
 
 const (
 	// duetEvery is the time between two duets.
-	duetEvery = 9 * time.Second
+	duetEvery = 6 * time.Second
 
 	// A proxy is killed so long after a node was frozen: before anybody takes the node for dead.
-	momentMin, momentMax   = 50 * time.Millisecond, 900 * time.Millisecond
-	shortMin, shortMax     = 1500 * time.Millisecond, 4 * time.Second
-	leaseMin, leaseMax     = 8 * time.Second, 12 * time.Second
-	deafMin, deafMax       = 4 * time.Second, 8 * time.Second
+	momentMin, momentMax = 50 * time.Millisecond, 900 * time.Millisecond
+	shortMin, shortMax   = 1500 * time.Millisecond, 4 * time.Second
+	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
+	deafMin, deafMax     = 4 * time.Second, 8 * time.Second
+	// Clients are told to stop so long after the proxy was killed.
+	stopAfter = 50 * time.Millisecond
+
 	overhang               = 1500 * time.Millisecond
 	fullAfter, fullShorter = 500 * time.Millisecond, time.Second
 )
@@ -44,9 +47,9 @@ func (in *Injector) duet(
 	ctx context.Context, random *rand.Rand, lanes []*lane, play move,
 ) error {
 	for _, l := range lanes {
+		l.awaitCalm(ctx)
 		l.turn.Lock()
 		defer l.turn.Unlock()
-		l.awaitCalm(ctx)
 	}
 	if over(ctx) {
 		return nil
@@ -54,6 +57,19 @@ func (in *Injector) duet(
 
 	return play(ctx, random)
 }
+
+// Finale freezes a node, and kills a proxy when writes wait for that node. Then it calls stop,
+// which is to keep clients from beginning anything else: nothing covers up what this leaves behind.
+func (in *Injector) Finale(ctx context.Context, stop func()) error {
+	random := rand.New(rand.NewPCG(in.Seed, finale))
+	lane := in.nodeLane()
+	lane.awaitCalm(ctx)
+
+	return in.killFrozen(ctx, random, stop)
+}
+
+// finale tells the random numbers of the finale from those of lanes.
+const finale = 1 << 16
 
 // together runs two voices at a time.
 func together(first, second func() error) error {
@@ -66,7 +82,16 @@ func together(first, second func() error) error {
 	return errors.Join(err, other)
 }
 
+// killWhileFrozen is followed by a muster, as it leaves more in doubt than anything else.
 func (in *Injector) killWhileFrozen(ctx context.Context, random *rand.Rand) error {
+	if err := in.killFrozen(ctx, random, func() {}); err != nil || over(ctx) {
+		return err
+	}
+
+	return in.Muster(ctx)
+}
+
+func (in *Injector) killFrozen(ctx context.Context, random *rand.Rand, killed func()) error {
 	node, proxy := choose(random, in.Nodes), choose(random, in.Proxies)
 	frozen, moment := between(random, shortMin, shortMax), between(random, momentMin, momentMax)
 
@@ -74,6 +99,8 @@ func (in *Injector) killWhileFrozen(ctx context.Context, random *rand.Rand) erro
 		func() error { return in.freeze(ctx, node.Storage, node.Process(), frozen) },
 		func() error {
 			pause(ctx, moment)
+			stopping := time.AfterFunc(stopAfter, killed)
+			defer stopping.Stop()
 
 			return in.killOne(ctx, proxy, frozen-moment)
 		})

@@ -29,6 +29,8 @@ type Config struct {
 	Primary func(ctx context.Context, storage string) []string
 	// Calm tells whether no replica is behind.
 	Calm func(ctx context.Context) bool
+	// Muster lets clients rest and compares all replicas. It is called when all is mended.
+	Muster func(ctx context.Context) error
 	// Report is told of every fault when it is over.
 	Report func(Fault)
 }
