@@ -131,8 +131,8 @@ func TestTurnYieldedBetween(t *testing.T) {
 	})
 }
 
-// TestTurnLeft has nodes that were told to commit and of which none has confirmed: git may have given
-// up, or the votes were lost. Whatever the primary answers, recovery has to look.
+// TestTurnLeft has nodes that were told to commit and of which none has confirmed: git may have
+// given up, or the votes were lost. Whatever the primary answers, recovery has to look.
 func TestTurnLeft(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {

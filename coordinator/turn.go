@@ -71,8 +71,8 @@ type Recoverer interface {
 	// Repeating it succeeds.
 	Resolve(ctx context.Context, resolution Resolution) (Recorded, error)
 	// Settle notes that nodes may be acting on a write whose proxy had lost its lease: their
-	// replicas are not repaired and are compared again after the given time. It returns
-	// [ErrRepositoryNotFound] if there is none.
+	// replicas are claimed for repair as [Repairer] says and are compared again after the given
+	// time. It returns [ErrRepositoryNotFound] if there is no such repository.
 	Settle(ctx context.Context, id RepositoryID, settling Settling) error
 }
 

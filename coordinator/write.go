@@ -275,9 +275,9 @@ func (w *Write) Overran(ctx context.Context) error {
 // Contended says whether anybody waits for the turn.
 func (w *Write) Contended() bool { return w.coordinator.lines.contended(w.line) }
 
-// ReleaseTurn gives the turn back if it is held. If nodes were told to commit under it and nothing is
-// recorded, it is left to recovery instead: that none of them has confirmed may mean that git gave
-// up, or that their votes were lost.
+// ReleaseTurn gives the turn back if it is held. If nodes were told to commit under it and nothing
+// is recorded, it is left to recovery instead: that none of them has confirmed may mean that git
+// gave up, or that their votes were lost.
 func (w *Write) ReleaseTurn(ctx context.Context) {
 	w.mu.Lock()
 	committing := w.window && w.turn != nil

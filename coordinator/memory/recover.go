@@ -180,7 +180,7 @@ func (s *Store) Settle(
 	return nil
 }
 
-// settle keeps repairs away from replicas for a while and has them compared then.
+// settle notes until when nodes may still act on replicas, and has them compared then.
 func (r *repository) settle(settling coordinator.Settling) {
 	if len(settling.Storages) == 0 {
 		return

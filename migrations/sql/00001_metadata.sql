@@ -95,7 +95,7 @@ COMMENT ON COLUMN praefect.replicas.failures IS 'failed repairs since it was las
 COMMENT ON COLUMN praefect.replicas.claim_id IS
     'the last repair since it was current, with the right to write until claim_ends_at; or 0';
 COMMENT ON COLUMN praefect.replicas.settles_at IS
-    'until then its node may act on a write that was decided without it, so it is not repaired';
+    'until then its node may act on a write that was decided without it; a repair removes it first';
 
 CREATE INDEX replicas_repair
     ON praefect.replicas (virtual_storage, storage, repair_rank, repair_due_at)

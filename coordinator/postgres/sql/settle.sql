@@ -1,4 +1,4 @@
--- Keeps repairs away from replicas whose nodes may still act, and has them compared then.
+-- Notes until when nodes may still act on replicas, and has them compared then.
 WITH repository AS (
     UPDATE praefect.repositories AS r
        SET verify_due_at   = least(r.verify_due_at, now() + @for * interval '1 millisecond'),
