@@ -28,7 +28,7 @@ func confessTags(log *zap.Logger) error {
 			zap.Strings("build_tags", tags))
 	}
 	if err := failpoint.Check(); err != nil {
-		return fmt.Errorf("read failpoints: %w", err)
+		return fmt.Errorf("read what tests ask for: %w", err)
 	}
 
 	return nil

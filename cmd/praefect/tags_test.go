@@ -35,12 +35,15 @@ func TestTaggedBuild(t *testing.T) {
 	require.Equal(t, variants, strings.Fields(string(output)))
 
 	require.Contains(t, firstLines(t, binary, ""), "THIS PROGRAM IS BUILT FOR TESTS")
-	require.Contains(t, firstLines(t, binary, "nowhere=/socket"), "there is no such point")
+	require.Contains(t, firstLines(t, binary, "PRAEFECT_FAILPOINTS=nowhere=/socket"),
+		"there is no such point")
+	require.Contains(t, firstLines(t, binary, "PRAEFECT_SABOTAGE=nothing"),
+		"there is no rule")
 }
 
 // firstLines starts the server without a database and returns what it says until it waits for that
 // or ends.
-func firstLines(t *testing.T, binary, points string) string {
+func firstLines(t *testing.T, binary, variable string) string {
 	t.Helper()
 
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -52,7 +55,7 @@ func firstLines(t *testing.T, binary, points string) string {
 		"[[virtual_storage]]\nname = \"default\"\n"+
 		"[[virtual_storage.node]]\nstorage = \"one\"\naddress = \"unix:"+dir+"/node\"\n"), 0o600))
 	command := exec.CommandContext(ctx, binary, "-config", config)
-	command.Env = append(os.Environ(), "PRAEFECT_FAILPOINTS="+points)
+	command.Env = append(os.Environ(), variable)
 	read, write, err := os.Pipe()
 	require.NoError(t, err)
 	defer read.Close() //nolint:errcheck // It was only read.
@@ -64,7 +67,7 @@ func firstLines(t *testing.T, binary, points string) string {
 	lines := bufio.NewScanner(read)
 	for lines.Scan() {
 		said.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "BUILT FOR TESTS") && points == "" {
+		if strings.Contains(lines.Text(), "BUILT FOR TESTS") && variable == "" {
 			cancel()
 		}
 	}

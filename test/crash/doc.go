@@ -9,8 +9,8 @@
 //
 // # What must hold
 //
-// Within ten seconds after the survivors can reach each other (longer if nodes may still act for a
-// proxy that is gone, until their own deadline):
+// Within ten seconds after the survivors can reach each other (with a frozen proxy, the deadline of
+// nodes that wait for it longer):
 //
 //   - the metadata have no intent and no creation of the repository left;
 //   - replicas recorded as current are equal on the disks: references, HEAD and hooks;

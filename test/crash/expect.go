@@ -121,7 +121,6 @@ func (t *take) consistent(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.settling = t.settling || before.settling > 0
 	switch {
 	case before.state != "ready":
 		return fmt.Errorf("the repository is %s", before.state)

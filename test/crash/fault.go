@@ -87,7 +87,7 @@ func recovery() scene {
 func repair() scene {
 	s := atomicPush()
 	push := s.act
-	s.name, s.anyProxy, s.patient = "repair", true, true
+	s.name, s.anyProxy = "repair", true
 	s.lead = func(ctx context.Context, t *take) error {
 		if err := t.secondary.Kill(); err != nil {
 			return err

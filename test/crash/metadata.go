@@ -19,9 +19,8 @@ type record struct {
 	generation  int64
 	// replicas are the generations of assigned replicas by storage.
 	replicas map[string]int64
-	// intents counts the turns that are held or left, settling the outdated replicas that are not
-	// repaired yet because their nodes may still act.
-	intents, settling int
+	// intents counts the turns that are held or left.
+	intents int
 }
 
 // errNoRecord says that the metadata do not know the repository.
@@ -57,9 +56,7 @@ func (s *stage) look(ctx context.Context, path string) (record, error) {
 	const query = `
 		SELECT r.id, r.state::text, r.replica_path, coalesce(r.primary_storage, ''), r.generation,
 			c.storage, c.generation,
-			(SELECT count(*) FROM praefect.write_intents AS i WHERE i.repository_id = r.id),
-			(SELECT count(*) FROM praefect.replicas AS s WHERE s.repository_id = r.id
-				AND s.settles_at > now() AND s.generation < r.generation)
+			(SELECT count(*) FROM praefect.write_intents AS i WHERE i.repository_id = r.id)
 		FROM praefect.repositories AS r
 		JOIN praefect.replicas AS c ON c.repository_id = r.id
 		WHERE r.relative_path = $1 AND r.state <> 'deleting' AND c.assigned`
@@ -74,7 +71,7 @@ func (s *stage) look(ctx context.Context, path string) (record, error) {
 		var generation int64
 		_, err = pgx.ForEachRow(rows, []any{
 			&found.id, &found.state, &found.replicaPath, &found.primary, &found.generation,
-			&storage, &generation, &found.intents, &found.settling,
+			&storage, &generation, &found.intents,
 		}, func() error {
 			found.replicas[storage] = generation
 

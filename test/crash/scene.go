@@ -24,8 +24,6 @@ type scene struct {
 	write func(ctx context.Context, t *take, c *client) error
 	// double says that something else has failed before.
 	double bool
-	// patient says that a claim has to run out before the end.
-	patient bool
 }
 
 // rewrite sets the reference that the scenes write to.

@@ -16,14 +16,10 @@ import (
 const (
 	// promised is the design's promise for what has been decided.
 	promised = 10 * time.Second
-	// healed bounds the repair of what the victim missed, claimed that of what nobody may touch
-	// before the claim of a dead proxy has run out.
-	healed  = 30 * time.Second
-	claimed = 90 * time.Second
+	// healed bounds the repair of what the victim missed: node_deadline may have to pass first.
+	healed = 30 * time.Second
 	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
 	frozenMax = voteTimeout + promised
-	// settledMax allows for replicas that are not repaired before node_deadline.
-	settledMax = nodeDeadline + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
 	// caseMax bounds a case; every step of it has a bound of its own.
@@ -71,11 +67,9 @@ type take struct {
 	rewritten bool
 	// stale is a read that has missed it.
 	stale error
-	// struck says that the fault has happened, settling that nodes were seen that may still act on
-	// what was decided without them, settled is how long the survivors needed.
-	struck   atomic.Bool
-	settling bool
-	settled  time.Duration
+	// struck says that the fault has happened, settled is how long the survivors needed.
+	struck  atomic.Bool
+	settled time.Duration
 }
 
 // perform tries the case. The error says what failed.
@@ -108,13 +102,7 @@ func (t *take) perform(ctx context.Context) (err error) {
 	} else if err := t.hear(); err != nil {
 		return err
 	}
-	err = t.await(ctx, limit, t.recovered)
-	if err != nil && t.settling {
-		// Nodes that may still act are not repaired before they surely do not.
-		limit = settledMax
-		err = t.await(ctx, limit-promised, t.recovered)
-	}
-	if err != nil {
+	if err := t.await(ctx, limit, t.recovered); err != nil {
 		return fmt.Errorf("after %s: %w", limit, err)
 	}
 	t.settled = time.Since(begin)
@@ -132,12 +120,8 @@ func (t *take) conclude(ctx context.Context) error {
 			return err
 		}
 	}
-	limit := healed
-	if t.scene.patient && (t.victim == victimProxy || t.victim == victimDatabase) {
-		limit = claimed
-	}
-	if err := t.await(ctx, limit, t.whole); err != nil {
-		return fmt.Errorf("%s after all are back: %w", limit, err)
+	if err := t.await(ctx, healed, t.whole); err != nil {
+		return fmt.Errorf("%s after all are back: %w", healed, err)
 	}
 
 	return nil

@@ -11,9 +11,6 @@ import (
 	"sync/atomic"
 )
 
-// ErrInvalid is returned for an environment that cannot be understood.
-var ErrInvalid = errors.New("PRAEFECT_FAILPOINTS is invalid")
-
 // anyPoint stands for all points.
 const anyPoint Point = "*"
 
@@ -37,7 +34,7 @@ func parse(text string) (points, error) {
 	for entry := range strings.SplitSeq(text, ",") {
 		parsed, err := parsePoint(entry)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %q: %w", ErrInvalid, entry, err)
+			return nil, fmt.Errorf("%w: PRAEFECT_FAILPOINTS: %q: %w", ErrInvalid, entry, err)
 		}
 		all = append(all, parsed)
 	}

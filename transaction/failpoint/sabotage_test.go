@@ -14,6 +14,7 @@ func TestSabotagesWhatIsNamed(t *testing.T) {
 	t.Parallel()
 
 	require.Contains(t, failpoint.Tags(), "sabotage")
+	require.NoError(t, failpoint.Check())
 	require.False(t, failpoint.Listed())
 	for _, variant := range failpoint.Variants() {
 		require.Equal(t, variant == sabotagedVariant, failpoint.Sabotaged(variant), variant)
