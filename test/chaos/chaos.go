@@ -94,7 +94,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 	world, err := client.NewWorld(s.recorder, client.Config{
 		Address: s.rig.balancer.Address(), Storage: s.rig.VirtualStorage(), Token: s.rig.Token(),
 		Behind: s.rig.balancer.Behind, Seed: s.seed,
-		Workers: s.workers, Repositories: s.repositories,
+		Workers: s.workers, Readers: s.readers, Repositories: s.repositories,
 		// Some repositories are written more often than others.
 		Commits:       max(commitsMin, 3*perRepository),
 		WriteDeadline: writeDeadline, ReadDeadline: readDeadline,
@@ -111,7 +111,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Nodes: s.rig.Nodes(), Proxies: s.rig.Proxies(), Server: s.rig.Server(), Disks: s.rig.disks,
 		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Now: s.recorder.Now,
 		Primary: s.primary, Calm: s.calm,
-		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Muster: s.muster,
+		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Rest: world.Rest, Muster: s.muster,
 	})
 	if err := s.unleash(ctx); err != nil {
 		return summary{}, err
@@ -190,12 +190,10 @@ const (
 	musterPoll     = 500 * time.Millisecond
 )
 
-// muster lets the clients rest and compares the replicas that are recorded as current. What went
+// muster compares the replicas that are recorded as current, while the clients rest. What went
 // wrong is covered up by later repairs, so it is looked for now and then in the middle of a run.
 func (s *session) muster(ctx context.Context) error {
 	begin := time.Now()
-	defer s.world.Rest()()
-
 	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
 	var diverged []string
 	for {
