@@ -12,9 +12,9 @@ import (
 	"praefect/test/cluster"
 )
 
-// TestOutage takes PostgreSQL away for longer than a lease. Reads go on until the lease is over, and
-// after it if that is configured; writes are refused as long as it lasts, with nothing changed, and
-// everything resumes by itself.
+// TestOutage takes PostgreSQL away for longer than a lease. Reads go on until the lease is over,
+// and after it if that is configured; writes are refused as long as it lasts, with nothing changed,
+// and everything resumes by itself.
 func TestOutage(t *testing.T) {
 	t.Parallel()
 
