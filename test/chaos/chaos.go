@@ -127,13 +127,18 @@ func (s *session) play(ctx context.Context) (summary, error) {
 func (s *session) unleash(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	breaking, cancel := context.WithTimeout(ctx, s.duration())
+	breaking, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	var running sync.WaitGroup
 	running.Go(func() { s.world.Run(working) })
 	running.Go(func() { s.progress(working) })
+	running.Go(func() {
+		defer cancel()
+		s.awaitEnough(breaking)
+	})
 	err := s.injector.Run(breaking)
+	cancel()
 	if err == nil {
 		err = s.injector.Finale(ctx, stop)
 	}
@@ -141,6 +146,26 @@ func (s *session) unleash(ctx context.Context) error {
 	running.Wait()
 
 	return err
+}
+
+// awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,
+// until every kind of fault came often enough.
+func (s *session) awaitEnough(ctx context.Context) {
+	const poll, longest = 500 * time.Millisecond, 3 // halves of the time
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for begin := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		passed := time.Since(begin)
+		enough := len(missing(s.settings, s.injector.Faults())) == 0
+		if passed >= s.duration() && enough || passed >= longest*s.duration()/2 {
+			return
+		}
+	}
 }
 
 // progress tells how far the run is.

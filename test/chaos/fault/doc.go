@@ -30,8 +30,8 @@
 //     wait for it, a proxy is killed.
 //   - A proxy is frozen for longer than its lease; meanwhile the disk of a node is full, so that
 //     its replicas fall behind, and they are still behind when the proxy goes on.
-//   - A proxy hears nothing from the database, but has not lost its lease yet; meanwhile the disk
-//     of a node is full.
+//   - A proxy hears nothing from the database, until it has lost its lease and longer; meanwhile
+//     the disk of a node is full.
 //
 // # A full disk
 //

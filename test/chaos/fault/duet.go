@@ -19,7 +19,7 @@ const (
 	momentMin, momentMax = 200 * time.Millisecond, 900 * time.Millisecond
 	shortMin, shortMax   = 1500 * time.Millisecond, 4 * time.Second
 	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
-	deafMin, deafMax     = 4 * time.Second, 8 * time.Second
+	deafMin, deafMax     = 7 * time.Second, 12 * time.Second
 	// Clients are told to stop so long after the proxy was killed.
 	stopAfter = 20 * time.Millisecond
 
