@@ -98,7 +98,7 @@ func (a *Auditor) Compare(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if before.Open > 0 && after.Open > 0 {
+	if len(before.Open) > 0 && len(after.Open) > 0 {
 		return []string{"writes are open, and nobody ends them"}, nil
 	}
 

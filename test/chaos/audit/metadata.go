@@ -39,7 +39,7 @@ func NewMetadata(dsn string) *Metadata { return &Metadata{dsn: dsn} }
 type statements struct {
 	// repositories lists replicas with what is recorded about their repository.
 	repositories string
-	// open counts writes that were begun and have not ended; empty when none are recorded.
+	// open lists writes that were begun and have not ended; empty when none are recorded.
 	open string
 }
 
@@ -52,7 +52,7 @@ func ours(intents bool) statements {
 		LEFT JOIN praefect.replicas AS c ON c.repository_id = r.id AND c.assigned
 		ORDER BY 1, 2, 6`}
 	if intents {
-		s.open = `SELECT count(*) FROM praefect.write_intents`
+		s.open = `SELECT row_to_json(i)::text FROM praefect.write_intents AS i`
 	}
 
 	return s
@@ -71,8 +71,8 @@ func existing() statements {
 // Snapshot is everything at one moment.
 type Snapshot struct {
 	Repositories []Repository
-	// Open is how many writes have not ended.
-	Open int
+	// Open are the writes that have not ended, as they are recorded.
+	Open []string
 }
 
 // Look reads everything in one snapshot.
@@ -92,8 +92,12 @@ func (m *Metadata) Look(ctx context.Context) (snapshot Snapshot, err error) {
 		if snapshot.Repositories, err = repositories(ctx, tx, s); err != nil || s.open == "" {
 			return err
 		}
-		if err := tx.QueryRow(ctx, s.open).Scan(&snapshot.Open); err != nil {
-			return fmt.Errorf("count open writes: %w", err)
+		rows, err := tx.Query(ctx, s.open)
+		if err != nil {
+			return fmt.Errorf("list open writes: %w", err)
+		}
+		if snapshot.Open, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return fmt.Errorf("list open writes: %w", err)
 		}
 
 		return nil
@@ -153,8 +157,8 @@ func repositories(ctx context.Context, tx pgx.Tx, s statements) ([]Repository, e
 // Unsettled says what is not as it has to be in the end, with so many replicas of each repository.
 func (s Snapshot) Unsettled(replicas int) []string {
 	var found []string
-	if s.Open > 0 {
-		found = append(found, fmt.Sprintf("%d writes are open", s.Open))
+	for _, open := range s.Open {
+		found = append(found, "a write is open: "+open)
 	}
 	for _, r := range s.Repositories {
 		if r.State != Ready {
