@@ -183,7 +183,7 @@ func (t *take) strike(ctx context.Context) error {
 	if t.scene.anyProxy {
 		only = 0
 	}
-	stop := t.stage.stops.arm(t.point, only)
+	stop := t.stage.stops.arm(t.point, only, t.scene.skip)
 	defer stop.release()
 
 	t.background.Go(func() { t.acted <- t.scene.act(ctx, t) })
