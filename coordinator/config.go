@@ -92,10 +92,14 @@ func (c Config) Validate() error {
 		name  string
 		value int64
 	}{
-		{"turn wait", int64(c.TurnWait)}, {"queue", int64(c.QueueMax)},
-		{"record timeout", int64(c.RecordTimeout)}, {"route bytes", c.RouteBytes},
-		{"drain", int64(c.Drain)}, {"settle", int64(c.Settle)},
-		{"node deadline", int64(c.NodeDeadline)}, {"lease end", int64(c.LeaseEnd)},
+		{"turn wait", int64(c.TurnWait)},
+		{"queue", int64(c.QueueMax)},
+		{"record timeout", int64(c.RecordTimeout)},
+		{"route bytes", c.RouteBytes},
+		{"drain", int64(c.Drain)},
+		{"settle", int64(c.Settle)},
+		{"node deadline", int64(c.NodeDeadline)},
+		{"lease end", int64(c.LeaseEnd)},
 	} {
 		if bound.value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, bound.name)

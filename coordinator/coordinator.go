@@ -97,12 +97,17 @@ func (c *Coordinator) Run(ctx context.Context) error {
 		case <-settle.C:
 			c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-			defer cancel()
-			c.leftovers.endAll(last)
+			c.endLast(ctx)
 			return nil
 		}
 	}
+}
+
+// endLast tries for the last time, as whatever is left is left to recovery.
+func (c *Coordinator) endLast(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	c.leftovers.endAll(bounded)
 }
 
 // RepairDue receives a value after a record of this process left a replica behind.

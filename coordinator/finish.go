@@ -97,7 +97,8 @@ type facts struct {
 	primaryOK bool
 	// ok are the participants whose call ended without an error.
 	ok, primary set
-	// undecided says that nodes were told to commit a write of which there is no record.
+	// undecided says that nodes were told to commit a write of which there is no record. A creation
+	// that is not recorded is undone instead.
 	undecided bool
 	// locksFirst says that the method takes its locks before it votes, if it votes at all.
 	creation, neverWrites, locksFirst, alwaysVerify bool
@@ -124,7 +125,7 @@ func (w *Write) decide(result Result) decision {
 		votes: result.Votes, primaryOK: result.PrimaryOK,
 		ok:        w.group.voters(result.OK) & w.members,
 		primary:   w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
-		undecided: w.undecided(),
+		undecided: w.undecided() && !w.plan.Creation,
 		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && result.PrimaryOK,
@@ -144,13 +145,13 @@ func decide(f facts) decision {
 		return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
 			"%w: it reached too few copies to be safe", ErrOutcomeUnknown,
 		)}
-	case f.undecided && !f.creation:
+	case f.undecided:
 		return f.left(verify)
 	case votes.Recorded > 0:
 		return decision{verify: verify, outcome: f.recorded()}
 	case votes.Busy:
 		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
-	case votes.Prepared || votes.Stopped || f.neverWrites:
+	case f.nothing():
 		return decision{verify: verify, outcome: OutcomeNone}
 	default:
 		return f.unvoted(verify)
@@ -172,6 +173,12 @@ func (f facts) left(verify bool) decision {
 // unknown says that a write was begun whose end nobody knows.
 func (f facts) unknown() bool {
 	return f.votes.Failed || f.votes.Unfinished || f.votes.Doubtful > 0
+}
+
+// nothing says that surely nothing was changed: votes that led to no write, a hook that refused, or
+// a method that changes nothing by itself.
+func (f facts) nothing() bool {
+	return f.votes.Prepared || f.votes.Stopped || f.neverWrites
 }
 
 // recorded says what it means for the client that at least one write stands.

@@ -2,6 +2,7 @@ package coordinator_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,12 +120,15 @@ func TestTurnYieldedBetween(t *testing.T) {
 		synctest.Wait()
 		require.True(t, push.Contended())
 		push.ReleaseTurn(t.Context())
+		ended := make(chan error, 1)
 		go func() {
-			require.NoError(t, <-taken)
-			finish(t, small, coordinator.Result{}, coordinator.OutcomeNone)
+			err := <-taken
+			_, unfinished := small.Finish(t.Context(), coordinator.Result{})
+			ended <- errors.Join(err, unfinished)
 		}()
 		_, err := push.TakeTurn(t.Context())
 		require.NoError(t, err)
+		require.NoError(t, <-ended)
 		synctest.Wait()
 		require.False(t, push.Contended(), "the other one had its turn in between")
 		finish(t, push, coordinator.Result{}, coordinator.OutcomeNone)

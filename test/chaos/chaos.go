@@ -94,7 +94,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 	world, err := client.NewWorld(s.recorder, client.Config{
 		Address: s.rig.balancer.Address(), Storage: s.rig.VirtualStorage(), Token: s.rig.Token(),
 		Behind: s.rig.balancer.Behind, Seed: s.seed,
-		Workers: s.workers, Repositories: s.repositories,
+		Workers: s.workers, Readers: s.readers, Repositories: s.repositories,
 		// Some repositories are written more often than others.
 		Commits:       max(commitsMin, 3*perRepository),
 		WriteDeadline: writeDeadline, ReadDeadline: readDeadline,
@@ -111,7 +111,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Nodes: s.rig.Nodes(), Proxies: s.rig.Proxies(), Server: s.rig.Server(), Disks: s.rig.disks,
 		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Now: s.recorder.Now,
 		Primary: s.primary, Calm: s.calm,
-		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Muster: s.muster,
+		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Rest: world.Rest, Muster: s.muster,
 	})
 	if err := s.unleash(ctx); err != nil {
 		return summary{}, err
@@ -127,13 +127,18 @@ func (s *session) play(ctx context.Context) (summary, error) {
 func (s *session) unleash(ctx context.Context) error {
 	working, stop := context.WithCancel(ctx)
 	defer stop()
-	breaking, cancel := context.WithTimeout(ctx, s.duration())
+	breaking, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	var running sync.WaitGroup
 	running.Go(func() { s.world.Run(working) })
 	running.Go(func() { s.progress(working) })
+	running.Go(func() {
+		defer cancel()
+		s.awaitEnough(breaking)
+	})
 	err := s.injector.Run(breaking)
+	cancel()
 	if err == nil {
 		err = s.injector.Finale(ctx, stop)
 	}
@@ -141,6 +146,26 @@ func (s *session) unleash(ctx context.Context) error {
 	running.Wait()
 
 	return err
+}
+
+// awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,
+// until every kind of fault came often enough.
+func (s *session) awaitEnough(ctx context.Context) {
+	const poll, longest = 500 * time.Millisecond, 3 // halves of the time
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for begin := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		passed := time.Since(begin)
+		enough := len(missing(s.settings, s.injector.Faults())) == 0
+		if passed >= s.duration() && enough || passed >= longest*s.duration()/2 {
+			return
+		}
+	}
 }
 
 // progress tells how far the run is.
@@ -190,12 +215,10 @@ const (
 	musterPoll     = 500 * time.Millisecond
 )
 
-// muster lets the clients rest and compares the replicas that are recorded as current. What went
+// muster compares the replicas that are recorded as current, while the clients rest. What went
 // wrong is covered up by later repairs, so it is looked for now and then in the middle of a run.
 func (s *session) muster(ctx context.Context) error {
 	begin := time.Now()
-	defer s.world.Rest()()
-
 	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
 	var diverged []string
 	for {

@@ -39,7 +39,8 @@
 //
 // Not 0 when anything but undone was found, when fewer than five writes a second were acknowledged,
 // when a kind of fault came less than three times in two minutes (in proportion, rounded down), or
-// when the run itself failed. Then the directory with logs, disks and history is kept, and the
+// when the run itself failed. On a slow machine faults go on for up to half as long again until
+// there were enough of each kind. Then the directory with logs, disks and history is kept, and the
 // command to run it again is printed.
 //
 // # Sabotage

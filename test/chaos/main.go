@@ -20,8 +20,8 @@ type settings struct {
 	proxies, nodes int
 	// praefect is the binary to run; empty for that of this tree.
 	praefect string
-	// workers and repositories are how many there are.
-	workers, repositories int
+	// workers, readers and repositories are how many there are.
+	workers, readers, repositories int
 	// keepAll keeps the directory even if all is well.
 	keepAll bool
 	// discard removes the directory even if something was found.
@@ -69,6 +69,7 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.nodes, "nodes", 3, "number of nodes")
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
+	flags.IntVar(&s.readers, "readers", 4, "number of clients that do nothing but read")
 	flags.IntVar(&s.repositories, "repositories", 6, "number of repositories that stay")
 	flags.BoolVar(&s.keepAll, "keep", false, "keep the directory in any case")
 	flags.BoolVar(&s.discard, "discard", false, "remove the directory in any case")

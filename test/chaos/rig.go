@@ -22,8 +22,10 @@ const (
 	// voteTimeout is how long a node keeps a lock for a verdict that does not come. It is shorter
 	// than usual, so that what waits for it is over before the end is looked at.
 	voteTimeout = 20 * time.Second
-	// extra tells the proxies so. Releases that do not know the key leave it aside.
-	extra = "[transactions]\nnode_deadline = \"25s\"\n"
+	// extra tells the proxies so. The grace for slow nodes makes the moment longer in which a
+	// killed proxy leaves most in doubt. Releases that do not know the keys leave them aside.
+	extra = "[transactions]\nnode_deadline = \"25s\"\n" +
+		"grace_min = \"400ms\"\ngrace_max = \"500ms\"\n"
 )
 
 // rig is the cluster, with somebody between any two parties.

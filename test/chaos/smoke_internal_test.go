@@ -19,7 +19,8 @@ func TestSmoke(t *testing.T) {
 
 	var out bytes.Buffer
 	s := settings{
-		seed: 1, minutes: 0.1, proxies: 1, nodes: 2, workers: 4, repositories: 2, discard: true,
+		seed: 1, minutes: 0.1, proxies: 1, nodes: 2, workers: 4, readers: 1, repositories: 2,
+		discard: true,
 	}
 	err := chaos(t.Context(), s, &out)
 	if errors.Is(err, pgserver.ErrNotInstalled) {

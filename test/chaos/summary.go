@@ -75,15 +75,23 @@ func (s *summary) problem() string {
 		problems = append(problems, fmt.Sprintf("only %d writes were acknowledged, not %d",
 			s.acknowledged, need))
 	}
-	counts := fault.Count(s.faults)
+	problems = append(problems, missing(s.settings, s.faults)...)
+
+	return strings.Join(problems, "; ")
+}
+
+// missing says which kinds of faults came too seldom.
+func missing(s settings, faults []fault.Fault) []string {
+	counts, need := fault.Count(faults), int(faultsPerMinute*s.minutes)
+	var texts []string
 	for _, kind := range fault.Kinds() {
-		if need := int(faultsPerMinute * s.settings.minutes); counts[kind] < need {
-			problems = append(problems, fmt.Sprintf("only %d faults of kind %s, not %d",
+		if counts[kind] < need {
+			texts = append(texts, fmt.Sprintf("only %d faults of kind %s, not %d",
 				counts[kind], kind, need))
 		}
 	}
 
-	return strings.Join(problems, "; ")
+	return texts
 }
 
 const (

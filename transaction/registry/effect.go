@@ -65,13 +65,12 @@ func (l *Live) apply(r transaction.Ready) bool {
 func (l *Live) answer(r transaction.Ready) {
 	released := false
 	for i, a := range r.Answers {
-		releases := a.Decision == transaction.Commit && a.Phase != transaction.Committed
-		if releases && !l.writer.Leased() {
+		if releases(a) && !l.writer.Leased() {
 			l.log.Warn("vote is refused because the lease is lost",
 				zap.Uint64("transaction_id", l.id), zap.String("node", string(a.Voter)))
-			a.Decision, releases = transaction.Abort, false
+			a.Decision = transaction.Abort
 		}
-		released = released || releases && a.Phase == transaction.Prepared
+		released = released || (releases(a) && a.Phase == transaction.Prepared)
 		l.deliver(a)
 		if r.Committing && i == 0 {
 			failpoint.Hit(failpoint.FirstCommitTold)
@@ -80,6 +79,11 @@ func (l *Live) answer(r transaction.Ready) {
 	if released && !l.writer.Leased() {
 		l.work(l.overran)
 	}
+}
+
+// releases says whether an answer lets a node go on towards a commit, or to it.
+func releases(a transaction.Answer) bool {
+	return a.Decision == transaction.Commit && a.Phase != transaction.Committed
 }
 
 // overran has the replicas compared again that may still be changing.

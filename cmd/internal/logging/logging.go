@@ -44,8 +44,8 @@ func (c Config) Validate() error {
 
 // New returns a logger that writes whole lines to w, which need not be safe for concurrent use.
 // Warnings and errors are written at once, and so is everything at level debug, where somebody is
-// looking for something; other lines at most 20 ms later when there are many. Sync writes what waits,
-// and has to be called at the end. Errors are those of [Config.Validate].
+// looking for something; other lines at most 20 ms later when there are many. Sync writes what
+// waits, and has to be called at the end. Errors are those of [Config.Validate].
 func New(w io.Writer, config Config) (*zap.Logger, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring logger: %w", err)

@@ -175,11 +175,13 @@ func (w *World) attempted(a Attempt) {
 	w.attempts = append(w.attempts, a)
 }
 
+// look is a call that reads registers and returns what it saw.
+type look func(ctx context.Context, conn grpc.ClientConnInterface, to *answer) (
+	[]history.Operation, error)
+
 // read makes a call that reads registers, which returns what it saw, and records that.
 func (w *worker) read(
-	ctx context.Context, method string, primary bool,
-	call func(ctx context.Context, conn grpc.ClientConnInterface, to *answer) (
-		[]history.Operation, error),
+	ctx context.Context, method string, primary bool, call look,
 ) error {
 	if primary {
 		ctx = metadata.AppendToOutgoingContext(ctx, policyKey, policyValue)

@@ -9,13 +9,13 @@ import (
 // LookAgain reads everything once more from the primaries, when all is over, and through each
 // connection ordinarily too.
 func (w *World) LookAgain(ctx context.Context) error {
-	last := newWorker(w, w.Workers)
+	last := newWorker(w, w.Workers+w.Readers)
 	defer last.close()
 
 	var errs []error
 	for _, repo := range w.staying {
 		for _, primary := range []bool{false, true} {
-			errs = append(errs, last.list(ctx, repo.path, repo.path, primary),
+			errs = append(errs, last.list(ctx, repo.path, primary),
 				last.head(ctx, repo.path, primary), last.hooks(ctx, repo.path, primary))
 		}
 	}

@@ -56,7 +56,7 @@ func (w *worker) pushTo(
 	ctx context.Context, repo *repository, names []string, atomic bool,
 ) bool {
 	// Who pushes looks first.
-	if err := w.list(ctx, repo.path, repo.path, true); err != nil {
+	if err := w.list(ctx, repo.path, true); err != nil {
 		return false
 	}
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
+	"strings"
 
 	"google.golang.org/grpc"
 
@@ -12,50 +14,65 @@ import (
 )
 
 func (w *worker) listRefs(ctx context.Context, repo *repository) bool {
-	return w.list(ctx, repo.path, repo.path, false) == nil
+	return w.list(ctx, repo.path, false) == nil
 }
 
 func (w *worker) listRefsOfPrimary(ctx context.Context, repo *repository) bool {
-	return w.list(ctx, repo.path, repo.path, true) == nil
+	return w.list(ctx, repo.path, true) == nil
 }
 
 // list reads all references of a repository that stays.
-func (w *worker) list(ctx context.Context, path, key string, primary bool) error {
-	return w.read(ctx, "ListRefs", primary,
-		func(ctx context.Context, conn grpc.ClientConnInterface, to *answer) (
-			[]history.Operation, error,
-		) {
-			stream, err := gitalypb.NewRefServiceClient(conn).ListRefs(ctx,
-				&gitalypb.ListRefsRequest{
-					Repository: w.world.proto(path), Patterns: [][]byte{[]byte("refs/heads/")},
-				}, to.options()...)
+func (w *worker) list(ctx context.Context, path string, primary bool) error {
+	return w.read(ctx, "ListRefs", primary, w.listing(path, "refs/heads/"))
+}
+
+// listSome reads those that match patterns, from any replica.
+func (w *worker) listSome(ctx context.Context, path string, patterns ...string) error {
+	return w.read(ctx, "ListRefs", false, w.listing(path, patterns...))
+}
+
+// listing is a call that lists references.
+func (w *worker) listing(path string, patterns ...string) look {
+	request := &gitalypb.ListRefsRequest{Repository: w.world.proto(path)}
+	for _, pattern := range patterns {
+		request.Patterns = append(request.Patterns, []byte(pattern))
+	}
+
+	return func(ctx context.Context, conn grpc.ClientConnInterface, to *answer) (
+		[]history.Operation, error,
+	) {
+		stream, err := gitalypb.NewRefServiceClient(conn).ListRefs(ctx, request, to.options()...)
+		if err != nil {
+			return nil, err
+		}
+		values := map[string]string{}
+		for {
+			message, err := stream.Recv()
+			if errors.Is(err, io.EOF) {
+				return lookAt(path, values, patterns), nil
+			}
 			if err != nil {
 				return nil, err
 			}
-			values := map[string]string{}
-			for {
-				message, err := stream.Recv()
-				if errors.Is(err, io.EOF) {
-					return lookAt(key, values), nil
-				}
-				if err != nil {
-					return nil, err
-				}
-				for _, r := range message.GetReferences() {
-					values[string(r.GetName())] = r.GetTarget()
-				}
+			for _, r := range message.GetReferences() {
+				values[string(r.GetName())] = r.GetTarget()
 			}
-		})
+		}
+	}
 }
 
-// lookAt makes reads of all references of values, the missing ones included.
-func lookAt(key string, values map[string]string) []history.Operation {
+// lookAt makes reads of all references that begin as the patterns do, the missing ones included.
+func lookAt(key string, values map[string]string, patterns []string) []history.Operation {
 	single, group := References()
 	var seen []history.Operation
 	for _, name := range append(single, group...) {
-		seen = append(seen, history.Operation{
-			Key: history.Key{Repository: key, Name: name}, Value: values[name],
-		})
+		if slices.ContainsFunc(patterns, func(pattern string) bool {
+			return strings.HasPrefix(name, strings.TrimSuffix(pattern, "*"))
+		}) {
+			seen = append(seen, history.Operation{
+				Key: history.Key{Repository: key, Name: name}, Value: values[name],
+			})
+		}
 	}
 
 	return seen

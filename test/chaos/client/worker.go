@@ -54,21 +54,49 @@ func (w *worker) close() {
 	}
 }
 
-// run works until the context ends.
-func (w *worker) run(ctx context.Context) {
+// readerPause is how long readers wait between two reads, so that they do not take all the time
+// from those who write.
+const readerPause = 60 * time.Millisecond
+
+// run works until the context ends, with a pause after each step that is longer after a failure.
+func (w *worker) run(
+	ctx context.Context, step func(ctx context.Context) bool, pause time.Duration,
+) {
 	for ctx.Err() == nil {
 		w.world.working.RLock()
-		well := w.step(ctx)
+		well := step(ctx)
 		w.world.working.RUnlock()
-		if well {
+		wait := pause
+		if !well {
+			wait += failurePause
+		}
+		if wait == 0 {
 			continue
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(failurePause):
+		case <-time.After(wait):
 		}
 	}
 }
+
+// watch reads the references that are written most.
+func (w *worker) watch(ctx context.Context) bool {
+	return w.listSome(ctx, w.anyStaying().path, "refs/heads/hot-*", "refs/heads/group-*") == nil
+}
+
+// anyStaying chooses one of the repositories that stay, the first more often than the others, so
+// that writes queue there.
+func (w *worker) anyStaying() *repository {
+	all := w.world.staying
+	if w.chance(busiestPercent) {
+		return all[0]
+	}
+
+	return all[w.random.IntN(len(all))]
+}
+
+const busiestPercent = 15
 
 // action is something that a worker may do; it tells whether it went well.
 type action struct {
@@ -104,10 +132,7 @@ func (w *worker) step(ctx context.Context) bool {
 	for _, a := range actions {
 		total += a.weight
 	}
-	// The first repository is the busiest.
-	repo := w.world.staying[min(
-		w.random.IntN(len(w.world.staying)), w.random.IntN(len(w.world.staying)))]
-
+	repo := w.anyStaying()
 	at := w.random.IntN(total)
 	for _, a := range actions {
 		if at -= a.weight; at < 0 {

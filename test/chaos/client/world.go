@@ -74,6 +74,9 @@ type Config struct {
 	// Workers and Repositories are how many there are; Commits is how many values each repository
 	// has in store for calls that bring no objects.
 	Workers, Repositories, Commits int
+	// Readers is how many workers there are besides that do nothing but ordinary reads of what is
+	// written most.
+	Readers int
 	// WriteDeadline and ReadDeadline are those of calls.
 	WriteDeadline, ReadDeadline time.Duration
 }
@@ -151,11 +154,15 @@ func (w *World) Prepare(ctx context.Context) error {
 // Run lets all workers work until the context ends, and returns when the last call has ended.
 func (w *World) Run(ctx context.Context) {
 	var working sync.WaitGroup
-	for number := range w.Workers {
+	for number := range w.Workers + w.Readers {
 		working.Go(func() {
 			worker := newWorker(w, number)
 			defer worker.close()
-			worker.run(ctx)
+			if number < w.Workers {
+				worker.run(ctx, worker.step, 0)
+			} else {
+				worker.run(ctx, worker.watch, readerPause)
+			}
 		})
 	}
 	working.Wait()

@@ -26,11 +26,12 @@
 // Some mistakes show only when a proxy and a node are broken at the same time in a certain way, so
 // now and then both lanes do one of these together:
 //
-//   - A node is frozen, and a moment later, when writes wait for it, a proxy is killed.
+//   - A node that is the primary of few repositories is frozen, and a moment later, when writes
+//     wait for it, a proxy is killed.
 //   - A proxy is frozen for longer than its lease; meanwhile the disk of a node is full, so that
 //     its replicas fall behind, and they are still behind when the proxy goes on.
-//   - A proxy hears nothing from the database, but has not lost its lease yet; meanwhile the disk
-//     of a node is full.
+//   - A proxy hears nothing from the database, until it has lost its lease and longer; meanwhile
+//     the disk of a node is full.
 //
 // # A full disk
 //

@@ -16,12 +16,12 @@ const (
 	duetEvery = 6 * time.Second
 
 	// A proxy is killed so long after a node was frozen: before anybody takes the node for dead.
-	momentMin, momentMax = 50 * time.Millisecond, 900 * time.Millisecond
+	momentMin, momentMax = 200 * time.Millisecond, 900 * time.Millisecond
 	shortMin, shortMax   = 1500 * time.Millisecond, 4 * time.Second
 	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
-	deafMin, deafMax     = 4 * time.Second, 8 * time.Second
+	deafMin, deafMax     = 7 * time.Second, 12 * time.Second
 	// Clients are told to stop so long after the proxy was killed.
-	stopAfter = 50 * time.Millisecond
+	stopAfter = 20 * time.Millisecond
 
 	overhang               = 1500 * time.Millisecond
 	fullAfter, fullShorter = 500 * time.Millisecond, time.Second
@@ -29,7 +29,10 @@ const (
 
 // duets makes one duet after the other until the context ends, with the turns of both lanes.
 func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane) error {
-	moves := []move{in.killWhileFrozen, in.freezeWhileFull, in.deafWhileFull}
+	// The first leaves most in doubt, but not each time.
+	moves := []move{
+		in.killWhileFrozen, in.freezeWhileFull, in.killWhileFrozen, in.deafWhileFull,
+	}
 	for {
 		for _, i := range random.Perm(len(moves)) {
 			pause(ctx, duetEvery)
@@ -71,39 +74,60 @@ func (in *Injector) Finale(ctx context.Context, stop func()) error {
 // finale tells the random numbers of the finale from those of lanes.
 const finale = 1 << 16
 
-// together runs two voices at a time.
-func together(first, second func() error) error {
-	var err error
-	var voice sync.WaitGroup
-	voice.Go(func() { err = first() })
-	other := second()
-	voice.Wait()
+// together runs several voices at a time.
+func together(voices ...func() error) error {
+	errs := make([]error, len(voices))
+	var playing sync.WaitGroup
+	for i, voice := range voices {
+		playing.Go(func() { errs[i] = voice() })
+	}
+	playing.Wait()
 
-	return errors.Join(err, other)
+	return errors.Join(errs...)
 }
 
-// killWhileFrozen is followed by a muster, as it leaves more in doubt than anything else.
+// killWhileFrozen lets the clients rest when the proxy was killed, and is followed by a muster: it
+// leaves more in doubt than anything else, and the next writes and repairs would cover it up.
 func (in *Injector) killWhileFrozen(ctx context.Context, random *rand.Rand) error {
-	if err := in.killFrozen(ctx, random, func() {}); err != nil || over(ctx) {
+	resume := func() {}
+	defer func() { resume() }()
+	if err := in.killFrozen(ctx, random, func() { resume = in.Rest() }); err != nil || over(ctx) {
 		return err
 	}
 
 	return in.Muster(ctx)
 }
 
+// killFrozen freezes a node, kills a proxy a moment later, and then calls a function.
 func (in *Injector) killFrozen(ctx context.Context, random *rand.Rand, killed func()) error {
-	node, proxy := choose(random, in.Nodes), choose(random, in.Proxies)
+	node, proxy := in.follower(ctx), choose(random, in.Proxies)
 	frozen, moment := between(random, shortMin, shortMax), between(random, momentMin, momentMax)
 
 	return together(
 		func() error { return in.freeze(ctx, node.Storage, node.Process(), frozen) },
 		func() error {
 			pause(ctx, moment)
-			stopping := time.AfterFunc(stopAfter, killed)
-			defer stopping.Stop()
 
 			return in.killOne(ctx, proxy, frozen-moment)
+		},
+		func() error {
+			pause(ctx, moment+stopAfter)
+			killed()
+
+			return nil
 		})
+}
+
+// follower is the node that is the primary of the fewest repositories: writes go on without it.
+func (in *Injector) follower(ctx context.Context) *cluster.Node {
+	found, fewest := in.Nodes[0], len(in.Primary(ctx, in.Nodes[0].Storage))
+	for _, node := range in.Nodes[1:] {
+		if count := len(in.Primary(ctx, node.Storage)); count < fewest {
+			found, fewest = node, count
+		}
+	}
+
+	return found
 }
 
 func (in *Injector) freezeWhileFull(ctx context.Context, random *rand.Rand) error {

@@ -29,7 +29,10 @@ type Config struct {
 	Primary func(ctx context.Context, storage string) []string
 	// Calm tells whether no replica is behind.
 	Calm func(ctx context.Context) bool
-	// Muster lets clients rest and compares all replicas. It is called when all is mended.
+	// Rest waits until no client has a call under way, and keeps all from beginning another until
+	// the returned function is called.
+	Rest func() (resume func())
+	// Muster compares all replicas. It is called when all is mended and the clients rest.
 	Muster func(ctx context.Context) error
 	// Report is told of every fault when it is over.
 	Report func(Fault)
