@@ -19,6 +19,8 @@ const (
 	// turnYield is how long this process leaves a turn to another one that waits for it: longer
 	// than a notice and a statement take.
 	turnYield = 30 * time.Millisecond
+	// openTimeout bounds the statement that takes a turn, whoever waits for it.
+	openTimeout = 5 * time.Second
 	// closeTimeout bounds the wait for the end of a turn to reach the store; after that it is
 	// tried beside the calls.
 	closeTimeout = 2 * time.Second
@@ -52,7 +54,12 @@ func (c *Coordinator) take(
 		return nil, Repository{}, err
 	}
 	failpoint.Hit(failpoint.IntentDurable)
-	return &held{line: in, ticket: ticket, intent: intent}, repository, nil
+	turn := &held{line: in, ticket: ticket, intent: intent}
+	if ctx.Err() != nil {
+		c.close(ctx, turn)
+		return nil, Repository{}, gaveUp(ctx)
+	}
+	return turn, repository, nil
 }
 
 // open makes the intent durable as soon as no other is there.
@@ -67,13 +74,17 @@ func (c *Coordinator) open(
 			return Repository{}, err
 		}
 	}
-	for {
+	for ctx.Err() == nil {
 		freed := c.lines.awaitFree(in)
 		repository, err := c.tryOpen(ctx, intent)
 		switch {
 		case errors.Is(err, ErrMetadataUnavailable):
-			// It may be there all the same.
-			c.leftovers.add(leftover{repository: in.id, write: intent.Write})
+			// It may be there all the same, or be there later: a statement that was given up may
+			// be carried out after one that is sent then, but not once the lease has run out.
+			c.leftovers.add(leftover{
+				repository: in.id, write: intent.Write,
+				until: time.Now().Add(c.config.LeaseEnd),
+			})
 			return Repository{}, err
 		case !errors.Is(err, ErrTurnTaken):
 			return repository, err
@@ -82,15 +93,20 @@ func (c *Coordinator) open(
 			return Repository{}, err
 		}
 	}
+	return Repository{}, gaveUp(ctx)
 }
 
+// tryOpen does not give the statement up when its caller loses interest: then nobody would know
+// whether the intent is there. Once it is, a turn that nobody wants any more is given back.
 func (c *Coordinator) tryOpen(ctx context.Context, intent *Intent) (Repository, error) {
 	incarnation, leased := c.lease.Incarnation()
 	if !leased {
 		return Repository{}, ErrLeaseLost
 	}
 	intent.Incarnation = incarnation
-	return c.store.OpenTurn(ctx, *intent)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
+	defer cancel()
+	return c.store.OpenTurn(bounded, *intent)
 }
 
 // wait returns when the turn may be free, or after the pause. A deadline that passes is [ErrBusy].
@@ -103,7 +119,12 @@ func wait(ctx context.Context, freed <-chan struct{}, pause time.Duration) error
 	case <-timer.C:
 		return nil
 	case <-ctx.Done():
+		return gaveUp(ctx)
 	}
+}
+
+// gaveUp says why a turn did not come in time.
+func gaveUp(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("wait for the turn of another process: %w", ErrBusy)
 	}

@@ -228,6 +228,43 @@ func TestTurnClosedLater(t *testing.T) {
 	}
 }
 
+// TestTurnGivenUp has a database that is slow to open a turn that nobody wants any more when it is
+// open, or that opens it when it was given up and closed. No turn stays that nobody holds.
+func TestTurnGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, delay := range map[string]time.Duration{
+		"answered": time.Second, "not answered": 8 * time.Second,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := setup(t, coordinator.Config{})
+				r.repository(t, path)
+				defer r.run(t)()
+				late := make(chan struct{})
+				r.store.set(func(s *store) { s.late = late })
+				write := r.write(t, coordinator.WriteOptions{})
+
+				waiting, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+				defer cancel()
+				go func() {
+					<-time.After(delay)
+					r.store.set(func(s *store) { s.late = nil })
+					close(late)
+				}()
+				_, err := write.TakeTurn(waiting)
+				require.Error(t, err)
+				require.Equal(t, name == "answered", errors.Is(err, coordinator.ErrBusy), "%v", err)
+				finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
+				<-late
+				r.store.opening.Wait()
+				<-time.After(time.Second)
+				require.False(t, r.load(t).TurnHeld)
+			})
+		})
+	}
+}
+
 // TestLead has a primary that this process alone cannot reach.
 func TestLead(t *testing.T) {
 	t.Parallel()

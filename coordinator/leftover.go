@@ -12,7 +12,7 @@ import (
 )
 
 // leftovers are turns and creations that have ended here and whose end the store has not taken yet.
-// There is at most one a repository, since the next turn begins with it.
+// The next turn on a repository begins with them.
 type leftovers struct {
 	store interface {
 		Turns
@@ -21,7 +21,13 @@ type leftovers struct {
 	log *zap.Logger
 
 	mu   sync.Mutex // guards the field below
-	byID map[RepositoryID]leftover
+	open map[leftoverKey]leftover
+}
+
+// leftoverKey is zero in write for a creation.
+type leftoverKey struct {
+	repository RepositoryID
+	write      WriteID
 }
 
 // leftover is what to tell the store.
@@ -33,40 +39,53 @@ type leftover struct {
 	mark, undo bool
 	ended      []Storage
 	keep       time.Duration
+	// until is how long it is told again and again, as the turn may still come to be.
+	until time.Time
 }
+
+func (l leftover) key() leftoverKey { return leftoverKey{l.repository, l.write} }
 
 func newLeftovers(store Store, log *zap.Logger) *leftovers {
-	return &leftovers{store: store, log: log, byID: map[RepositoryID]leftover{}}
+	return &leftovers{store: store, log: log, open: map[leftoverKey]leftover{}}
 }
 
-// add keeps what to do. Of one turn the later call says more; another turn is there only if the
-// store has let it in, and then nothing is left of the one before.
+// add keeps what to do. Of one turn the later call says more.
 func (l *leftovers) add(left leftover) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if before, ok := l.byID[left.repository]; ok && before.write == left.write {
+	if before, ok := l.open[left.key()]; ok {
 		left.mark = left.mark || before.mark
 		left.ended = append(slices.Clone(before.ended), left.ended...)
 	}
-	l.byID[left.repository] = left
+	l.open[left.key()] = left
 }
 
-// end tells the store what was left of the last turn of a repository, if anything was.
+// end tells the store what was left of the last turns of a repository, if anything was.
 func (l *leftovers) end(ctx context.Context, id RepositoryID) error {
-	l.mu.Lock()
-	left, ok := l.byID[id]
-	l.mu.Unlock()
-	if !ok {
-		return nil
+	for _, left := range l.list() {
+		if left.repository != id {
+			continue
+		}
+		if err := l.settle(ctx, left); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// settle tells the store of one of them, and forgets it unless there is more to tell by now.
+func (l *leftovers) settle(ctx context.Context, left leftover) error {
 	if err := l.tell(ctx, left); err != nil {
 		return err
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if now := l.byID[id]; now.write == left.write && len(now.ended) == len(left.ended) &&
-		now.mark == left.mark {
-		delete(l.byID, id)
+	now := l.open[left.key()]
+	if len(now.ended) == len(left.ended) && now.mark == left.mark &&
+		!time.Now().Before(now.until) {
+		delete(l.open, left.key())
+		l.log.Info("turn has ended in the database as well",
+			zap.Int64("repository_id", int64(left.repository)))
 	}
 	return nil
 }
@@ -90,17 +109,16 @@ func (l *leftovers) tell(ctx context.Context, left leftover) error {
 // endAll tries all of them. It stops at the first for which there is no answer, as the store is
 // away for the others too. It returns how many are left.
 func (l *leftovers) endAll(ctx context.Context) int {
-	for _, id := range l.list() {
-		if err := l.end(ctx, id); err != nil {
+	for _, left := range l.list() {
+		if err := l.settle(ctx, left); err != nil {
 			break
 		}
-		l.log.Info("turn has ended in the database as well", zap.Int64("repository_id", int64(id)))
 	}
 	return len(l.list())
 }
 
-func (l *leftovers) list() []RepositoryID {
+func (l *leftovers) list() []leftover {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Collect(maps.Keys(l.byID))
+	return slices.Collect(maps.Values(l.open))
 }

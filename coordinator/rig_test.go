@@ -61,6 +61,9 @@ type store struct {
 	outages, lost int
 	// down makes every record, and the completion of creations, fail; away everything about turns.
 	down, away bool
+	// late keeps the opening of turns back until it is closed, answered or not.
+	late    chan struct{}
+	opening sync.WaitGroup
 	// rigs are the processes on this store.
 	rigs []*rig
 }
@@ -104,7 +107,29 @@ func (s *store) OpenTurn(
 	if s.isAway() {
 		return coordinator.Repository{}, coordinator.ErrMetadataUnavailable
 	}
+	if late := s.lateness(); late != nil {
+		select {
+		case <-late:
+		case <-ctx.Done():
+			s.openLate(late, intent)
+			return coordinator.Repository{}, coordinator.ErrMetadataUnavailable
+		}
+	}
 	return s.Store.OpenTurn(ctx, intent)
+}
+
+func (s *store) lateness() chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.late
+}
+
+// openLate carries a statement out of which nobody hears any more.
+func (s *store) openLate(late chan struct{}, intent coordinator.Intent) {
+	s.opening.Go(func() {
+		<-late
+		_, _ = s.Store.OpenTurn(context.Background(), intent)
+	})
 }
 
 func (s *store) CloseTurn(

@@ -11,9 +11,12 @@ import (
 
 const (
 	// outcomeKey is the trailer that says what became of a write; outcomeNone means that it surely
-	// did not happen.
-	outcomeKey  = "praefect-outcome"
-	outcomeNone = "none"
+	// did not happen, outcomeRecorded that it did, whatever the status, and outcomePartial that of
+	// several writes some did.
+	outcomeKey      = "praefect-outcome"
+	outcomeNone     = "none"
+	outcomeRecorded = "recorded"
+	outcomePartial  = "partial"
 )
 
 // errDeclined says that a node has answered a push without doing all that was asked for.
@@ -32,6 +35,14 @@ func answered(err error, trailer metadata.MD) answer {
 
 // acknowledged says that the write was promised to stay.
 func (a answer) acknowledged() bool { return a.err == nil }
+
+// stands says that the write was promised to stay although the call has failed.
+func (a answer) stands() bool { return a.outcome == outcomeRecorded }
+
+// begun says that something of it was promised to stay.
+func (a answer) begun() bool {
+	return a.outcome == outcomeRecorded || a.outcome == outcomePartial
+}
 
 // nothing says that the write surely did not happen.
 func (a answer) nothing() bool { return a.err != nil && a.outcome == outcomeNone }

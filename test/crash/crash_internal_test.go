@@ -60,12 +60,13 @@ func TestStopsKeepTheRightOneWaiting(t *testing.T) {
 	socket := filepath.Join(t.TempDir(), "stops")
 	s, err := listen(t.Context(), socket)
 	require.NoError(t, err)
-	armed := s.arm(failpoint.Recorded, 7)
+	armed := s.arm(failpoint.Recorded, 7, 1)
 
 	// Another point, another process: both go on.
 	require.Error(t, arrive(t, socket, failpoint.Routed, 7)())
 	require.Error(t, arrive(t, socket, failpoint.Recorded, 8)())
 
+	require.Error(t, arrive(t, socket, failpoint.Recorded, 7)()) // as the first is to be skipped
 	goOn := arrive(t, socket, failpoint.Recorded, 7)
 	require.Equal(t, 7, <-armed.reached)
 	// Only the first arrival counts.

@@ -111,7 +111,7 @@ func (t *take) begin(
 	ctx context.Context, point failpoint.Point, act func(context.Context, *take) answer,
 ) error {
 	t.begun = make(chan answer, 1)
-	t.held = t.stage.stops.arm(point, t.first.Process().PID())
+	t.held = t.stage.stops.arm(point, t.first.Process().PID(), 0)
 	t.background.Go(func() { t.begun <- act(ctx, t) })
 	select {
 	case <-t.held.reached:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -22,6 +23,8 @@ type scene struct {
 	judge func(t *take, found state) error
 	// write is a write that has to succeed. It is repeated until it does.
 	write func(ctx context.Context, t *take, c *client) error
+	// skip is how often the point is passed before the arrival that counts.
+	skip int
 	// double says that something else has failed before.
 	double bool
 }
@@ -86,6 +89,14 @@ func serialPush() scene {
 	}
 }
 
+// secondPush stops a push when the first of its references is recorded already.
+func secondPush() scene {
+	s := serialPush()
+	s.name, s.skip = "second-of-push", 1
+
+	return s
+}
+
 func pushWith(capabilities string) func(context.Context, *take) answer {
 	return func(ctx context.Context, t *take) answer {
 		return t.carrier.push(ctx, t.goods, change(t.goods), capabilities)
@@ -111,6 +122,10 @@ func judgePush(atomic bool) func(*take, state) error {
 			return fmt.Errorf("lost: %d of %d acknowledged references", done, len(all))
 		case t.answer.nothing() && done > 0:
 			return fmt.Errorf("%d references are there of a push that surely failed", done)
+		case atomic && t.answer.stands() && done < len(all):
+			return fmt.Errorf("lost: %d of %d recorded references", done, len(all))
+		case t.answer.begun() && done == 0 && !overwritten:
+			return errors.New("lost: nothing is there of what was recorded")
 		case atomic && done%len(all) != 0:
 			return fmt.Errorf("torn: %d of %d references", done, len(all))
 		}
@@ -173,8 +188,8 @@ func deletion() scene {
 // judgeOne compares what the client was told with what is there.
 func (t *take) judgeOne(what string, done bool) error {
 	switch {
-	case t.answer.acknowledged() && !done:
-		return fmt.Errorf("lost: %s was acknowledged", what)
+	case (t.answer.acknowledged() || t.answer.stands()) && !done:
+		return fmt.Errorf("lost: %s was promised: %s", what, t.answer)
 	case t.answer.nothing() && done:
 		return fmt.Errorf("%s is there, which surely failed", what)
 	}

@@ -25,8 +25,8 @@ type stops struct {
 
 // stop keeps the first process waiting that arrives at a point.
 type stop struct {
-	// only is the process id that counts, 0 for any.
-	only int
+	// only is the process id that counts, 0 for any; skip is how many arrivals go on before.
+	only, skip int
 	// reached gets the id of the process that waits; go on when released is closed.
 	reached  chan int
 	released chan struct{}
@@ -84,17 +84,22 @@ func (s *stops) take(point failpoint.Point, process int) *stop {
 	if found == nil || found.only != 0 && found.only != process {
 		return nil
 	}
+	if found.skip > 0 {
+		found.skip--
+
+		return nil
+	}
 	delete(s.armed, point)
 
 	return found
 }
 
 // arm lets the next process wait that arrives at the point, the one with the given id if that is
-// not 0. The caller must release the stop.
-func (s *stops) arm(point failpoint.Point, only int) *stop {
+// not 0, after some have gone on. The caller must release the stop.
+func (s *stops) arm(point failpoint.Point, only, skip int) *stop {
 	released := make(chan struct{})
 	armed := &stop{
-		only: only, reached: make(chan int, 1), released: released,
+		only: only, skip: skip, reached: make(chan int, 1), released: released,
 		release: sync.OnceFunc(func() { close(released) }),
 	}
 

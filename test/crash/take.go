@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -182,7 +183,7 @@ func (t *take) strike(ctx context.Context) error {
 	if t.scene.anyProxy {
 		only = 0
 	}
-	stop := t.stage.stops.arm(t.point, only)
+	stop := t.stage.stops.arm(t.point, only, t.scene.skip)
 	defer stop.release()
 
 	t.background.Go(func() { t.acted <- t.scene.act(ctx, t) })
@@ -250,7 +251,7 @@ var errUntold = errors.New("nobody has committed")
 // watchFirst gives the node that was told to commit a moment to do so, until its replica differs
 // from the others.
 func (t *take) watchFirst(ctx context.Context) error {
-	return t.await(ctx, moment, func(ctx context.Context) error {
+	err := t.await(ctx, moment, func(ctx context.Context) error {
 		found, err := t.stage.look(ctx, t.path)
 		if err != nil {
 			return err
@@ -262,11 +263,16 @@ func (t *take) watchFirst(ctx context.Context) error {
 			seen[content.text] = true
 		}
 		if len(seen) == 1 {
-			return errUntold
+			return errors.New("all replicas are equal")
 		}
 
 		return nil
 	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUntold, err)
+	}
+
+	return nil
 }
 
 // identify finds the nodes of the repository.
@@ -355,13 +361,21 @@ func (t *take) await(
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() == nil || last == nil {
-			last = err // One that the end of the time has caused says nothing.
+		if last == nil || !overdue(ctx, err) {
+			last = err
 		}
 		if !t.pause(ctx) {
 			return last
 		}
 	}
+}
+
+// overdue says that the end of the time has caused the error, which therefore says nothing.
+func overdue(ctx context.Context, err error) bool {
+	timeout := net.Error(nil)
+
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) ||
+		errors.As(err, &timeout) && timeout.Timeout()
 }
 
 // pause waits a moment, and returns false when the context ends.

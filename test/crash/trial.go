@@ -46,6 +46,10 @@ func matrix() []trial {
 		{serialPush(), []failpoint.Point{
 			failpoint.FirstCommitTold, failpoint.Confirmed, failpoint.Recorded,
 		}},
+		{secondPush(), []failpoint.Point{
+			failpoint.PreparedWon, failpoint.FirstCommitTold, failpoint.Confirmed,
+			failpoint.Recorded,
+		}},
 		{setHooks(), []failpoint.Point{
 			failpoint.IntentDurable, failpoint.PreparedWon, failpoint.FirstCommitTold,
 			failpoint.Confirmed, failpoint.Recorded,
