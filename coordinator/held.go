@@ -46,6 +46,7 @@ func (c *Coordinator) take(
 		return nil, Repository{}, err
 	}
 	intent.Repository, intent.Write = in.id, newWriteID()
+	c.lines.name(in, intent.Write)
 	failpoint.Hit(failpoint.TurnTaken)
 	repository, err := c.open(ctx, in, &intent)
 	c.metrics.turnWait.Observe(time.Since(begin).Seconds())
@@ -79,12 +80,9 @@ func (c *Coordinator) open(
 		repository, err := c.tryOpen(ctx, intent)
 		switch {
 		case errors.Is(err, ErrMetadataUnavailable):
-			// It may be there all the same, or be there later: a statement that was given up may
-			// be carried out after one that is sent then, but not once the lease has run out.
-			c.leftovers.add(leftover{
-				repository: in.id, write: intent.Write,
-				until: time.Now().Add(c.config.LeaseEnd),
-			})
+			// It may be there all the same. If a statement that was given up is carried out after
+			// the one that is sent now, the sweep finds it.
+			c.leftovers.add(leftover{repository: in.id, write: intent.Write})
 			return Repository{}, err
 		case !errors.Is(err, ErrTurnTaken):
 			return repository, err
@@ -166,6 +164,31 @@ func (c *Coordinator) mark(ctx context.Context, intent Intent, ended []Storage) 
 		})
 	}
 	wake(c.turnsLeft)
+}
+
+// sweep closes the turns that the store believes to be held here and nobody holds: statements that
+// were given up may be carried out long after it was seen to that they have no effect.
+func (c *Coordinator) sweep(ctx context.Context) {
+	incarnation, leased := c.lease.Incarnation()
+	if !leased {
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	open, err := c.store.OpenTurns(bounded, incarnation)
+	if err != nil {
+		return // The lease says so if the store is away.
+	}
+	for _, intent := range open {
+		// In this order: whoever passes a turn on has noted before what is left of it.
+		if c.lines.holds(intent.Repository, intent.Write) || c.leftovers.has(intent) {
+			continue
+		}
+		if _, err := c.store.CloseTurn(bounded, intent.Repository, intent.Write); err == nil {
+			c.log.Warn("turn that nobody holds is closed",
+				zap.Int64("repository_id", int64(intent.Repository)))
+		}
+	}
 }
 
 // pass lets the next in line have the turn, those of other processes first if they wait.

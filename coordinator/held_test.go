@@ -233,7 +233,7 @@ func TestTurnClosedLater(t *testing.T) {
 func TestTurnGivenUp(t *testing.T) {
 	t.Parallel()
 	for name, delay := range map[string]time.Duration{
-		"answered": time.Second, "not answered": 8 * time.Second,
+		"answered": time.Second, "not answered": 30 * time.Second,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -258,7 +258,7 @@ func TestTurnGivenUp(t *testing.T) {
 				finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
 				<-late
 				r.store.opening.Wait()
-				<-time.After(time.Second)
+				<-time.After(3 * time.Second)
 				require.False(t, r.load(t).TurnHeld)
 			})
 		})

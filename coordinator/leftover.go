@@ -39,8 +39,6 @@ type leftover struct {
 	mark, undo bool
 	ended      []Storage
 	keep       time.Duration
-	// until is how long it is told again and again, as the turn may still come to be.
-	until time.Time
 }
 
 func (l leftover) key() leftoverKey { return leftoverKey{l.repository, l.write} }
@@ -81,8 +79,7 @@ func (l *leftovers) settle(ctx context.Context, left leftover) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.open[left.key()]
-	if len(now.ended) == len(left.ended) && now.mark == left.mark &&
-		!time.Now().Before(now.until) {
+	if len(now.ended) == len(left.ended) && now.mark == left.mark {
 		delete(l.open, left.key())
 		l.log.Info("turn has ended in the database as well",
 			zap.Int64("repository_id", int64(left.repository)))
@@ -115,6 +112,14 @@ func (l *leftovers) endAll(ctx context.Context) int {
 		}
 	}
 	return len(l.list())
+}
+
+// has says whether something is still to be told of a turn.
+func (l *leftovers) has(intent Intent) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, ok := l.open[leftoverKey{intent.Repository, intent.Write}]
+	return ok
 }
 
 func (l *leftovers) list() []leftover {

@@ -27,6 +27,8 @@ type line struct {
 	users   int
 	holder  *ticket
 	waiting []*ticket
+	// write is that of the turn that the holder has, or is about to have.
+	write WriteID
 	// wanted says that another process waits for the turn.
 	wanted bool
 	// freed is closed, and forgotten, when another process may have given the turn back; it is
@@ -117,7 +119,7 @@ func (l *lines) release(in *line, mine *ticket) {
 		in.waiting = slices.DeleteFunc(in.waiting, func(t *ticket) bool { return t == mine })
 		return
 	}
-	in.holder, in.wanted = nil, false
+	in.holder, in.wanted, in.write = nil, false, 0
 	if len(in.waiting) > 0 {
 		in.holder = in.waiting[0]
 		in.waiting = slices.Delete(in.waiting, 0, 1)
@@ -143,6 +145,21 @@ func (l *lines) contended(in *line) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return in.wanted || len(in.waiting) > 0
+}
+
+// name notes by which write the turn of the holder is known in the store.
+func (l *lines) name(in *line, write WriteID) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in.write = write
+}
+
+// holds says whether somebody of this process has the turn of that write.
+func (l *lines) holds(id RepositoryID, write WriteID) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	in := l.byID[id]
+	return in != nil && in.write == write
 }
 
 // want notes that another process waits for a turn that is held here.

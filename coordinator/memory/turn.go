@@ -56,6 +56,27 @@ func (s *Store) OpenTurn(
 	return found.snapshot(), nil
 }
 
+// OpenTurns implements [coordinator.Turns].
+func (s *Store) OpenTurns(
+	ctx context.Context, incarnation coordinator.Incarnation,
+) ([]coordinator.Intent, error) {
+	if err := alive(ctx); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var open []coordinator.Intent
+	for _, found := range s.repositories {
+		held := found.turn
+		if held != nil && held.Incarnation == incarnation && held.owned(held.Write) {
+			open = append(open, coordinator.Intent{
+				Write: held.Write, Repository: found.ID, Incarnation: incarnation,
+			})
+		}
+	}
+	return open, nil
+}
+
 // CloseTurn implements [coordinator.Turns].
 func (s *Store) CloseTurn(
 	ctx context.Context, id coordinator.RepositoryID, write coordinator.WriteID,

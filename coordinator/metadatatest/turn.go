@@ -18,6 +18,7 @@ func turnTests() map[string]func(*testing.T, coordinator.Store) {
 		"turn needs a lease":            testTurnNeedsLease,
 		"turn needs a ready repository": testTurnNeedsReady,
 		"turn is left":                  testTurnLeft,
+		"turns of a proxy":              testOpenTurns,
 		"turn outlives its proxy":       testTurnOutlives,
 		"notices":                       testNotices,
 		"caller has left":               testCallerLeft,
@@ -52,6 +53,25 @@ func testTurn(t *testing.T, store coordinator.Store) {
 	opened, err := store.OpenTurn(t.Context(), intent(repository.ID))
 	require.NoError(t, err, "a record ends the turn")
 	require.Equal(t, coordinator.Generation(2), opened.Generation)
+}
+
+// testOpenTurns lists what a proxy holds, and nothing that is left to others.
+func testOpenTurns(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	open := func(incarnation coordinator.Incarnation) []coordinator.Intent {
+		found, err := store.OpenTurns(t.Context(), incarnation)
+		require.NoError(t, err)
+		return found
+	}
+	require.Empty(t, open(self))
+	held := hold(t, store, ready(t, store, "held.git").ID)
+	marked := hold(t, store, ready(t, store, "marked.git").ID)
+	require.NoError(t, store.MarkTurn(t.Context(), marked.Repository, marked.Write, nil))
+	require.Equal(t, []coordinator.Intent{{
+		Write: held.Write, Repository: held.Repository, Incarnation: self,
+	}}, open(self))
+	require.Empty(t, open(other))
 }
 
 func testTurnTaken(t *testing.T, store coordinator.Store) {

@@ -22,6 +22,9 @@ var lockSQL string
 //go:embed sql/open_turn.sql
 var openTurnSQL string
 
+//go:embed sql/open_turns.sql
+var openTurnsSQL string
+
 //go:embed sql/close_turn.sql
 var closeTurnSQL string
 

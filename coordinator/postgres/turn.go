@@ -53,6 +53,20 @@ func (s *Store) OpenTurn(
 	return found[0], nil
 }
 
+// OpenTurns implements [coordinator.Turns].
+func (s *Store) OpenTurns(
+	ctx context.Context, incarnation coordinator.Incarnation,
+) ([]coordinator.Intent, error) {
+	return query(ctx, s, openTurnsSQL, arguments{"incarnation": int64(incarnation)},
+		func(row pgx.CollectableRow) (coordinator.Intent, error) {
+			intent := coordinator.Intent{Incarnation: incarnation}
+			if err := row.Scan(&intent.Write, &intent.Repository); err != nil {
+				return coordinator.Intent{}, fmt.Errorf("scan turn: %w", err)
+			}
+			return intent, nil
+		})
+}
+
 // CloseTurn implements [coordinator.Turns].
 func (s *Store) CloseTurn(
 	ctx context.Context, id coordinator.RepositoryID, write coordinator.WriteID,
