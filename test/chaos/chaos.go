@@ -219,25 +219,21 @@ const (
 // wrong is covered up by later repairs, so it is looked for now and then in the middle of a run.
 func (s *session) muster(ctx context.Context) error {
 	begin := time.Now()
+	// What was begun is looked at, even if the run ends meanwhile.
+	ctx = context.WithoutCancel(ctx)
 	auditor := &audit.Auditor{Metadata: s.rig.metadata, Nodes: s.rig.Nodes()}
 	var diverged []string
 	for {
 		late := time.Since(begin) > musterPatience
 		var err error
 		diverged, err = auditor.Compare(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
 			return err
 		}
 		if len(diverged) == 0 || late {
 			break
 		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(musterPoll):
-		}
+		<-time.After(musterPoll)
 	}
 	for _, text := range diverged {
 		s.diverged = append(s.diverged,

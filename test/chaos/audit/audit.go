@@ -42,31 +42,9 @@ type Result struct {
 // Await waits until everything has settled, or until the context ends, and then looks at
 // everything.
 func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, error) {
-	waiting, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-
-	var result Result
-	for looks := 1; ; looks++ {
-		snapshot, err := a.Metadata.Look(ctx)
-		if err != nil {
-			return Result{}, err
-		}
-		result = Result{
-			Unresolved: snapshot.Unsettled(len(a.Nodes)), Repositories: snapshot.Repositories,
-		}
-		if result.Diverged, err = a.remains(snapshot); err != nil {
-			return Result{}, err
-		}
-		if len(result.Unresolved)+len(result.Diverged) == 0 || waiting.Err() != nil {
-			break
-		}
-		if looks%tellEvery == 0 {
-			a.Waiting(result.Unresolved, result.Diverged)
-		}
-		select {
-		case <-waiting.Done():
-		case <-time.After(poll):
-		}
+	result, err := a.settle(ctx, patience)
+	if err != nil {
+		return Result{}, err
 	}
 
 	found, err := a.compare(ctx, result.Repositories, fsck)
@@ -80,6 +58,47 @@ func (a *Auditor) Await(ctx context.Context, patience time.Duration) (Result, er
 	}
 
 	return result, nil
+}
+
+// settle waits until nothing is left to be settled, at most as long as the patience lasts, and
+// returns what is.
+func (a *Auditor) settle(ctx context.Context, patience time.Duration) (Result, error) {
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+
+	for looks := 1; ; looks++ {
+		result, err := a.look(ctx)
+		if err != nil {
+			return Result{}, err
+		}
+		if len(result.Unresolved)+len(result.Diverged) == 0 || waiting.Err() != nil {
+			return result, nil
+		}
+		if looks%tellEvery == 0 {
+			a.Waiting(result.Unresolved, result.Diverged)
+		}
+		select {
+		case <-waiting.Done():
+		case <-time.After(poll):
+		}
+	}
+}
+
+// look says what is not settled, and what is on the disks that should not be there.
+func (a *Auditor) look(ctx context.Context) (Result, error) {
+	snapshot, err := a.Metadata.Look(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	diverged, err := a.remains(snapshot)
+	if err != nil {
+		return Result{}, err
+	}
+
+	return Result{
+		Unresolved: snapshot.Unsettled(len(a.Nodes)), Diverged: diverged,
+		Repositories: snapshot.Repositories,
+	}, nil
 }
 
 // Compare compares the replicas that are recorded as current, and says what differs. A repository

@@ -183,7 +183,9 @@ func TestUnsettled(t *testing.T) {
 	require.Equal(t, []string{"a"}, settled.Primary("x"))
 	require.Empty(t, settled.Primary("y"))
 
-	require.Len(t, Snapshot{Open: []string{"{}"}, Repositories: []Repository{ready, behind, few, leaving}}.
-		Unsettled(2), 4)
+	unsettled := Snapshot{
+		Open: []string{"{}"}, Repositories: []Repository{ready, behind, few, leaving},
+	}
+	require.Len(t, unsettled.Unsettled(2), 4)
 	require.True(t, Snapshot{Repositories: []Repository{behind}}.Behind())
 }

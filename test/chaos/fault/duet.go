@@ -52,8 +52,12 @@ func (in *Injector) duet(
 	for _, l := range lanes {
 		l.awaitCalm(ctx)
 		l.turn.Lock()
-		defer l.turn.Unlock()
 	}
+	defer func() {
+		for _, l := range lanes {
+			l.turn.Unlock()
+		}
+	}()
 	if over(ctx) {
 		return nil
 	}

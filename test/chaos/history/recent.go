@@ -8,7 +8,6 @@ import (
 // recent demands of every read of a register, sorted by time, that it saw a write that was not
 // surely followed by another before the read began.
 func recent(register []Operation) Report {
-	var report Report
 	var reads, writes []Operation
 	for _, o := range register {
 		switch {
@@ -18,23 +17,26 @@ func recent(register []Operation) Report {
 			reads = append(reads, o)
 		}
 	}
-	lost := false
-	for _, finding := range disagreements(writes, reads) {
-		if !finding.Evidence[len(finding.Evidence)-1].Final {
-			report.Stale = append(report.Stale, finding)
-		} else if !lost {
-			lost = true
-			report.Lost = append(report.Lost, finding)
+
+	findings := disagreements(writes, reads)
+	for _, read := range reads {
+		if finding, bad := outdated(writes, read); bad {
+			findings = append(findings, finding)
 		}
 	}
-	for _, read := range reads {
-		finding, bad := outdated(writes, read)
+
+	return classify(findings)
+}
+
+// classify tells what is lost from what was stale by the read that ends the evidence. What is lost
+// counts once, on however many replicas it is gone.
+func classify(findings []Finding) Report {
+	var report Report
+	for _, finding := range findings {
 		switch {
-		case !bad:
-		case !read.Final:
+		case !finding.Evidence[len(finding.Evidence)-1].Final:
 			report.Stale = append(report.Stale, finding)
-		case !lost: // once, on however many replicas it is gone
-			lost = true
+		case len(report.Lost) == 0:
 			report.Lost = append(report.Lost, finding)
 		}
 	}
