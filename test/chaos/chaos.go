@@ -247,7 +247,7 @@ func (s *session) muster(ctx context.Context) error {
 
 // judge waits until everything has settled and looks at what was seen and what is there.
 func (s *session) judge(ctx context.Context) (summary, error) {
-	s.say("chaos: faults are over, everything has %v to settle", settlePatience)
+	s.say("chaos: faults are over, everything has %v to settle", s.patience)
 	begin := time.Now()
 	auditor := &audit.Auditor{
 		Metadata: s.rig.metadata, Nodes: s.rig.Nodes(),
@@ -257,7 +257,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 				strings.Join(waiting[:min(len(waiting), 2)], "; "))
 		},
 	}
-	result, err := auditor.Await(ctx, settlePatience)
+	result, err := auditor.Await(ctx, s.patience)
 	if err != nil {
 		return summary{}, err
 	}

@@ -18,6 +18,8 @@ type settings struct {
 	seed           uint64
 	minutes        float64
 	proxies, nodes int
+	// patience is how long everything may take to settle in the end.
+	patience time.Duration
 	// praefect is the binary to run; empty for that of this tree.
 	praefect string
 	// workers, readers and repositories are how many there are.
@@ -70,7 +72,8 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
 	flags.IntVar(&s.readers, "readers", 4, "number of clients that do nothing but read")
-	flags.IntVar(&s.repositories, "repositories", 6, "number of repositories that stay")
+	flags.IntVar(&s.repositories, "repositories", 9, "number of repositories that stay")
+	flags.DurationVar(&s.patience, "patience", settlePatience, "time to settle in the end")
 	flags.BoolVar(&s.keepAll, "keep", false, "keep the directory in any case")
 	flags.BoolVar(&s.discard, "discard", false, "remove the directory in any case")
 	flags.BoolVar(&s.sabotage, "sabotage", false, "run against sabotaged binaries")

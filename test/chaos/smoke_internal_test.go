@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -20,7 +21,7 @@ func TestSmoke(t *testing.T) {
 	var out bytes.Buffer
 	s := settings{
 		seed: 1, minutes: 0.1, proxies: 1, nodes: 2, workers: 4, readers: 1, repositories: 2,
-		discard: true,
+		discard: true, patience: time.Second,
 	}
 	err := chaos(t.Context(), s, &out)
 	if errors.Is(err, pgserver.ErrNotInstalled) {

@@ -116,7 +116,7 @@ func (w *worker) actions() []action {
 		{weight: 3, do: w.pushSeveral},
 		{weight: 4, do: w.writeHead},
 		{weight: 4, do: w.setHooks},
-		{weight: 8, do: w.beGuest},
+		{weight: 12, do: w.beGuest},
 		{weight: 12, do: w.listRefs},
 		{weight: 8, do: w.listRefsOfPrimary},
 		{weight: 8, do: w.findCommit},

@@ -16,10 +16,13 @@ const (
 	duetEvery = 6 * time.Second
 
 	// A proxy is killed so long after a node was frozen: before anybody takes the node for dead.
-	momentMin, momentMax = 200 * time.Millisecond, 900 * time.Millisecond
+	momentMin, momentMax = 250 * time.Millisecond, 650 * time.Millisecond
 	shortMin, shortMax   = 1500 * time.Millisecond, 4 * time.Second
 	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
 	deafMin, deafMax     = 7 * time.Second, 12 * time.Second
+	// Nodes are frozen and proxies killed so often in a row, with so much time between.
+	killsInARow = 3
+	breath      = time.Second
 	// Clients are told to stop so long after the proxy was killed.
 	stopAfter = 20 * time.Millisecond
 
@@ -29,10 +32,7 @@ const (
 
 // duets makes one duet after the other until the context ends, with the turns of both lanes.
 func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane) error {
-	// The first leaves most in doubt, but not each time.
-	moves := []move{
-		in.killWhileFrozen, in.freezeWhileFull, in.killWhileFrozen, in.deafWhileFull,
-	}
+	moves := []move{in.killsWhileFrozen, in.freezeWhileFull, in.killsWhileFrozen, in.deafWhileFull}
 	for {
 		for _, i := range random.Perm(len(moves)) {
 			pause(ctx, duetEvery)
@@ -88,6 +88,18 @@ func together(voices ...func() error) error {
 	playing.Wait()
 
 	return errors.Join(errs...)
+}
+
+// killsWhileFrozen does it several times, as only a write at a certain point shows anything.
+func (in *Injector) killsWhileFrozen(ctx context.Context, random *rand.Rand) error {
+	for range killsInARow {
+		if err := in.killWhileFrozen(ctx, random); err != nil || over(ctx) {
+			return err
+		}
+		pause(ctx, breath)
+	}
+
+	return nil
 }
 
 // killWhileFrozen lets the clients rest when the proxy was killed, and is followed by a muster: it
