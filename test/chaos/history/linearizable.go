@@ -71,29 +71,47 @@ func checkRegister(key Key, register []Operation, config Config) Report {
 }
 
 // relevant keeps what counts for primaries: acknowledged writes, reads of primaries, and those
-// unknown writes whose value was seen by somebody.
+// unknown writes whose value was seen by somebody, be it by the guard of a write that is kept.
 func relevant(register []Operation) []Operation {
-	seen := map[string]bool{}
-	for _, o := range register {
-		if !certain(o) {
+	r := relevance{register: register, kept: make([]bool, len(register)), seen: map[string]bool{}}
+	for r.more() {
+		continue // What is kept can make something else count.
+	}
+
+	var relevant []Operation
+	for i, o := range register {
+		if r.kept[i] {
+			relevant = append(relevant, o)
+		}
+	}
+
+	return relevant
+}
+
+// relevance are the operations that count, as far as is known, and the values that were seen.
+type relevance struct {
+	register []Operation
+	kept     []bool
+	seen     map[string]bool
+}
+
+// more looks for further operations that count, and tells whether there were any.
+func (r *relevance) more() bool {
+	found := false
+	for i, o := range r.register {
+		doubtful := o.Action == Write && o.Result == Unknown && r.seen[o.Value]
+		if r.kept[i] || !certain(o) && !doubtful {
 			continue
 		}
+		r.kept[i], found = true, true
 		if o.Action == Read {
-			seen[o.Value] = true
+			r.seen[o.Value] = true
 		} else if o.Guarded {
-			seen[o.Old] = true
+			r.seen[o.Old] = true
 		}
 	}
 
-	var kept []Operation
-	for _, o := range register {
-		doubtful := o.Action == Write && o.Result == Unknown && seen[o.Value]
-		if certain(o) || doubtful {
-			kept = append(kept, o)
-		}
-	}
-
-	return kept
+	return found
 }
 
 // certain tells whether an operation surely happened on a primary.
