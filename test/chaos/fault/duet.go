@@ -19,7 +19,7 @@ const (
 	momentMin, momentMax = 250 * time.Millisecond, 650 * time.Millisecond
 	shortMin, shortMax   = 1500 * time.Millisecond, 4 * time.Second
 	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
-	deafMin, deafMax     = 7 * time.Second, 12 * time.Second
+	deafMin, deafMax     = 10 * time.Second, 14 * time.Second
 	// Nodes are frozen and proxies killed so often in a row, with so much time between.
 	killsInARow = 3
 	breath      = time.Second
