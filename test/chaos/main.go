@@ -71,7 +71,7 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.nodes, "nodes", 3, "number of nodes")
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
-	flags.IntVar(&s.readers, "readers", 4, "number of clients that do nothing but read")
+	flags.IntVar(&s.readers, "readers", 6, "number of clients that do nothing but read")
 	flags.IntVar(&s.repositories, "repositories", 9, "number of repositories that stay")
 	flags.DurationVar(&s.patience, "patience", settlePatience, "time to settle in the end")
 	flags.BoolVar(&s.keepAll, "keep", false, "keep the directory in any case")

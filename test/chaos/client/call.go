@@ -188,7 +188,7 @@ func (w *worker) read(
 	}
 	var seen []history.Operation
 	start := w.world.recorder.Now()
-	got := w.call(ctx, w.world.ReadDeadline,
+	got := w.call(ctx, w.deadline,
 		func(ctx context.Context, conn grpc.ClientConnInterface, to *answer) error {
 			var err error
 			seen, err = call(ctx, conn, to)
@@ -229,7 +229,8 @@ func (w *worker) call(ctx context.Context, deadline time.Duration, call invoke) 
 	got.err = call(ctx, conn, &got)
 
 	code := status.Code(got.err)
-	if code == codes.Unavailable || code == codes.DeadlineExceeded || got.peer.LocalAddr == nil {
+	late := code == codes.DeadlineExceeded && !w.patient
+	if code == codes.Unavailable || late || got.peer.LocalAddr == nil {
 		w.close()
 	}
 

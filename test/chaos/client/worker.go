@@ -19,13 +19,17 @@ type worker struct {
 	random     *rand.Rand
 	connection *connection // nil when there is none
 	guest      guest
+	// deadline is that of reads. Who is patient keeps a connection on which calls take too long: it
+	// may be just some of them.
+	deadline time.Duration
+	patient  bool
 	// made is how many commits were made.
 	made int
 }
 
 func newWorker(world *World, number int) *worker {
 	return &worker{
-		world: world, number: number,
+		world: world, number: number, deadline: world.ReadDeadline,
 		random: rand.New(rand.NewPCG(world.Seed, uint64(number))),
 	}
 }
@@ -79,6 +83,12 @@ func (w *worker) run(
 		}
 	}
 }
+
+// become makes the worker a reader.
+func (w *worker) become() { w.deadline, w.patient = readerDeadline, true }
+
+// readerDeadline is short: a reader samples what can be read, also while other reads hang.
+const readerDeadline = time.Second
 
 // watch reads the references that are written most.
 func (w *worker) watch(ctx context.Context) bool {

@@ -161,6 +161,7 @@ func (w *World) Run(ctx context.Context) {
 			if number < w.Workers {
 				worker.run(ctx, worker.step, 0)
 			} else {
+				worker.become()
 				worker.run(ctx, worker.watch, readerPause)
 			}
 		})
