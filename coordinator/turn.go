@@ -39,8 +39,8 @@ type Turns interface {
 	// CloseTurn removes an intent under which nothing was committed, unless it is marked or
 	// adopted, and says whether another proxy waits for the turn. That it is not there is success.
 	CloseTurn(ctx context.Context, id RepositoryID, write WriteID) (wanted bool, err error)
-	// OpenTurns lists the turns of an incarnation that are neither marked nor adopted. Of the intents
-	// only the names are returned.
+	// OpenTurns lists the turns of an incarnation that are neither marked nor adopted. Of the
+	// intents only the names are returned.
 	OpenTurns(ctx context.Context, incarnation Incarnation) ([]Intent, error)
 	// MarkTurn leaves an intent to recovery, at once and whatever becomes of its proxy, and adds
 	// to the participants that are known to do nothing any more. That it is not there is success.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -46,6 +47,22 @@ func (a answer) begun() bool {
 
 // nothing says that the write surely did not happen.
 func (a answer) nothing() bool { return a.err != nil && a.outcome == outcomeNone }
+
+// judge compares what was told of some references with how many of them are done.
+func (a answer) judge(done, all int, atomic bool) error {
+	switch {
+	case a.acknowledged() && done < all:
+		return fmt.Errorf("lost: %d of %d acknowledged references", done, all)
+	case a.nothing() && done > 0:
+		return fmt.Errorf("%d references are there of a push that surely failed", done)
+	case atomic && a.stands() && done < all:
+		return fmt.Errorf("lost: %d of %d recorded references", done, all)
+	case atomic && done%all != 0:
+		return fmt.Errorf("torn: %d of %d references", done, all)
+	}
+
+	return nil
+}
 
 // String is what the row shows.
 func (a answer) String() string {

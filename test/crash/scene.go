@@ -115,19 +115,14 @@ func judgePush(atomic bool) func(*take, state) error {
 			all = all[1:]
 		}
 		done, err := countDone(all, found)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case t.answer.acknowledged() && done < len(all):
-			return fmt.Errorf("lost: %d of %d acknowledged references", done, len(all))
-		case t.answer.nothing() && done > 0:
-			return fmt.Errorf("%d references are there of a push that surely failed", done)
-		case atomic && t.answer.stands() && done < len(all):
-			return fmt.Errorf("lost: %d of %d recorded references", done, len(all))
-		case t.answer.begun() && done == 0 && !overwritten:
+		}
+		if err := t.answer.judge(done, len(all), atomic); err != nil || overwritten {
+			return err
+		}
+		if t.answer.begun() && done == 0 {
 			return errors.New("lost: nothing is there of what was recorded")
-		case atomic && done%len(all) != 0:
-			return fmt.Errorf("torn: %d of %d references", done, len(all))
 		}
 
 		return nil
