@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,15 +17,31 @@ import (
 
 // pieces records what is written at once.
 type pieces struct {
-	written []string
+	mu      sync.Mutex // guards the fields below
+	content []string
 	err     error
 }
 
 // Write implements io.Writer.
 func (p *pieces) Write(content []byte) (int, error) {
-	p.written = append(p.written, string(content))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.content = append(p.content, string(content))
 
 	return len(content), p.err
+}
+
+func (p *pieces) written() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+
+	return slices.Clone(p.content)
+}
+
+func (p *pieces) fail(err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.err = err
 }
 
 func write(t *testing.T, to *paced, lines ...string) {
@@ -48,23 +66,23 @@ func TestPaced(t *testing.T) {
 		var got pieces
 		p := newPaced(&got)
 		write(t, p, "1\n")
-		require.Equal(t, []string{"1\n"}, got.written, "one line is written at once")
+		require.Equal(t, []string{"1\n"}, got.written(), "one line is written at once")
 
 		write(t, p, "2\n", "3\n")
-		require.Len(t, got.written, 1, "others wait")
+		require.Len(t, got.written(), 1, "others wait")
 		pass(pause)
-		require.Equal(t, []string{"1\n", "2\n3\n"}, got.written, "but not long")
+		require.Equal(t, []string{"1\n", "2\n3\n"}, got.written(), "but not long")
 
 		pass(pause)
 		write(t, p, "4\n")
-		require.Len(t, got.written, 3, "after some silence nothing waits")
+		require.Len(t, got.written(), 3, "after some silence nothing waits")
 
 		write(t, p, "5\n")
 		require.NoError(t, p.Sync())
 		require.NoError(t, p.Sync())
-		require.Equal(t, "5\n", got.written[3])
+		require.Equal(t, "5\n", got.written()[3])
 		pass(time.Hour)
-		require.Len(t, got.written, 4, "nothing is written twice")
+		require.Len(t, got.written(), 4, "nothing is written twice")
 	})
 }
 
@@ -75,15 +93,15 @@ func TestPacedIsBounded(t *testing.T) {
 		p := newPaced(&got)
 		line := strings.Repeat("x", pieceMax/4-1) + "\n"
 		write(t, p, line, line, line, line, line)
-		require.Len(t, got.written, 1)
+		require.Len(t, got.written(), 1)
 		require.LessOrEqual(t, cap(p.waiting), pieceMax)
 		write(t, p, line)
-		require.Len(t, got.written, 2, "what would be too much is written before")
-		require.Len(t, got.written[1], pieceMax)
+		require.Len(t, got.written(), 2, "what would be too much is written before")
+		require.Len(t, got.written()[1], pieceMax)
 
 		large := strings.Repeat("y", 2*pieceMax)
 		write(t, p, large)
-		require.Equal(t, []string{line, large}, got.written[2:], "in order, and not kept")
+		require.Equal(t, []string{line, large}, got.written()[2:], "in order, and not kept")
 	})
 }
 
@@ -98,7 +116,7 @@ func TestPacedFails(t *testing.T) {
 		require.ErrorIs(t, err, full)
 		write(t, p, "2\n")
 		pass(pause)
-		got.err = nil
+		got.fail(nil)
 		_, err = p.Write([]byte("3\n"))
 		require.ErrorIs(t, err, full)
 		require.NoError(t, p.Sync())
