@@ -179,7 +179,8 @@ func reasons(attempts []client.Attempt) []string {
 	counts := map[string]int{}
 	for _, a := range attempts {
 		if a.Verdict != client.Succeeded {
-			counts[a.Method+": "+a.Detail[:min(reasonLength, len(a.Detail))]]++
+			detail := strings.Join(strings.Fields(a.Detail), " ")
+			counts[a.Method+": "+detail[:min(reasonLength, len(detail))]]++
 		}
 	}
 	var texts []string
