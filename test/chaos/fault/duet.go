@@ -32,7 +32,11 @@ const (
 
 // duets makes one duet after the other until the context ends, with the turns of both lanes.
 func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane) error {
-	moves := []move{in.killsWhileFrozen, in.freezeWhileFull, in.killsWhileFrozen, in.deafWhileFull}
+	// The database is no duet, but the lane that breaks it may not get to it often enough.
+	moves := []move{
+		in.killsWhileFrozen, in.freezeWhileFull, in.restartDatabase,
+		in.killsWhileFrozen, in.deafWhileFull, in.restartDatabase,
+	}
 	for {
 		for _, i := range random.Perm(len(moves)) {
 			pause(ctx, duetEvery)
