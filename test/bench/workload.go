@@ -38,7 +38,7 @@ func workloads() []*workload {
 		{name: "write_1_client", clients: 1, do: write},
 		{name: "clone_2_clients", clients: streamers, streams: true, do: download},
 		{name: "push_2_clients", clients: streamers, streams: true, do: upload},
-		{name: "hot_16_clients", clients: hotWriters, hot: true, do: writeHot},
+		{name: "hot_repository", clients: hotWriters, hot: true, do: writeHot},
 	}
 }
 
