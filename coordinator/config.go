@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -68,22 +69,15 @@ type Config struct {
 
 // WithDefaults fills in what is zero.
 func (c Config) WithDefaults() Config {
-	fill(&c.TurnWait, defaultTurnWait)
-	fill(&c.QueueMax, defaultQueueMax)
-	fill(&c.RecordTimeout, defaultRecordTimeout)
-	fill(&c.LeaseEnd, defaultLeaseEnd)
-	fill(&c.RouteBytes, defaultRouteBytes)
-	fill(&c.Drain, defaultDrain)
-	fill(&c.Settle, defaultSettle)
-	fill(&c.NodeDeadline, defaultNodeDeadline)
+	c.TurnWait = cmp.Or(c.TurnWait, defaultTurnWait)
+	c.QueueMax = cmp.Or(c.QueueMax, defaultQueueMax)
+	c.RecordTimeout = cmp.Or(c.RecordTimeout, defaultRecordTimeout)
+	c.LeaseEnd = cmp.Or(c.LeaseEnd, defaultLeaseEnd)
+	c.RouteBytes = cmp.Or(c.RouteBytes, defaultRouteBytes)
+	c.Drain = cmp.Or(c.Drain, defaultDrain)
+	c.Settle = cmp.Or(c.Settle, defaultSettle)
+	c.NodeDeadline = cmp.Or(c.NodeDeadline, defaultNodeDeadline)
 	return c
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // Validate refuses negative values.

@@ -117,8 +117,3 @@ func (c *Coordinator) TailLost(ctx context.Context) {
 		}
 	}
 }
-
-// settling are nodes that may still act on a write that is decided without them.
-func (c *Coordinator) settling(storages []Storage) Settling {
-	return Settling{Storages: storages, For: c.config.NodeDeadline}
-}

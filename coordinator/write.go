@@ -251,10 +251,6 @@ func (w *Write) begin(turn *held, repository Repository) (set, error) {
 func (w *Write) Leased() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.leased()
-}
-
-func (w *Write) leased() bool {
 	under := w.incarnation
 	if w.turn != nil {
 		under = w.turn.intent.Incarnation
@@ -267,8 +263,9 @@ func (w *Write) leased() bool {
 // at them before. What they do now is compared when they surely do nothing any more.
 func (w *Write) Overran(ctx context.Context) error {
 	return w.coordinator.repeat(ctx, func(ctx context.Context) error {
-		return w.coordinator.store.Settle(ctx, w.plan.Repository, w.coordinator.settling(
-			w.group.storages(w.members)))
+		return w.coordinator.store.Settle(ctx, w.plan.Repository, Settling{
+			Storages: w.group.storages(w.members), For: w.coordinator.config.NodeDeadline,
+		})
 	})
 }
 

@@ -1,6 +1,7 @@
 package membership
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -58,20 +59,14 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	fill(&c.Lease, defaultLease)
-	fill(&c.Margin, defaultMargin)
-	fill(&c.Resign, defaultResign)
-	fill(&c.Poll, defaultPoll)
+	c.Lease = cmp.Or(c.Lease, defaultLease)
+	c.Margin = cmp.Or(c.Margin, defaultMargin)
+	c.Resign = cmp.Or(c.Resign, defaultResign)
+	c.Poll = cmp.Or(c.Poll, defaultPoll)
 	if c.Clock == nil {
 		c.Clock = systemClock()
 	}
 	return c
-}
-
-func fill(value *time.Duration, byDefault time.Duration) {
-	if *value == 0 {
-		*value = byDefault
-	}
 }
 
 func (c Config) validate() error {

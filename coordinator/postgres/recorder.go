@@ -117,7 +117,7 @@ func split(delays map[coordinator.Storage]time.Duration) ([]string, []int64) {
 
 // Confirm implements [coordinator.Recorder].
 func (s *Store) Confirm(ctx context.Context, late coordinator.LateConfirmation) (bool, error) {
-	return s.changedLocked(ctx, int64(late.Repository), confirmSQL, arguments{
+	return s.changedLocked(ctx, int64(late.Repository), confirmSQL+invalidateChangedSQL, arguments{
 		"id": int64(late.Repository), "epoch": int64(late.Epoch),
 		"generation": int64(late.Generation), "storage": string(late.Storage),
 	})

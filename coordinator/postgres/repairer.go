@@ -49,7 +49,7 @@ func (s *Store) RenewRepair(
 
 // JoinRepair implements [coordinator.Repairer].
 func (s *Store) JoinRepair(ctx context.Context, claim coordinator.RepairClaim) error {
-	return s.claimedLocked(ctx, joinRepairSQL, claim, nil)
+	return s.claimedInvalidating(ctx, joinRepairSQL, claim, nil)
 }
 
 // EmptyReplica implements [coordinator.Repairer].
@@ -61,7 +61,7 @@ func (s *Store) EmptyReplica(ctx context.Context, claim coordinator.RepairClaim)
 func (s *Store) FinishRepair(
 	ctx context.Context, claim coordinator.RepairClaim, copied coordinator.Generation,
 ) error {
-	return s.claimedLocked(ctx, finishRepairSQL, claim, arguments{"copied": int64(copied)})
+	return s.claimedInvalidating(ctx, finishRepairSQL, claim, arguments{"copied": int64(copied)})
 }
 
 // PostponeRepair implements [coordinator.Repairer].
@@ -80,12 +80,12 @@ func (s *Store) claimed(
 	return s.changed(ctx, text, claimArguments(claim, more), coordinator.ErrSuperseded)
 }
 
-// claimedLocked does the same behind the lock of the repository.
-func (s *Store) claimedLocked(
+// claimedInvalidating does the same behind the lock of the repository, and invalidates its routes.
+func (s *Store) claimedInvalidating(
 	ctx context.Context, text string, claim coordinator.RepairClaim, more arguments,
 ) error {
 	changed, err := s.changedLocked(
-		ctx, int64(claim.Repository), text, claimArguments(claim, more),
+		ctx, int64(claim.Repository), text+invalidateChangedSQL, claimArguments(claim, more),
 	)
 	if err == nil && !changed {
 		return coordinator.ErrSuperseded

@@ -37,6 +37,11 @@ var recordSQL string
 //go:embed sql/behind.sql
 var behindSQL string
 
+// invalidateChangedSQL is no statement by itself: it ends those that say so.
+//
+//go:embed sql/invalidate_changed.sql
+var invalidateChangedSQL string
+
 //go:embed sql/confirm.sql
 var confirmSQL string
 

@@ -1,6 +1,7 @@
 package recovery
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
@@ -81,26 +82,19 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	fill(&c.Poll, defaultPoll)
-	fill(&c.Recoveries, defaultRecoveries)
-	fill(&c.Verifications, defaultVerifications)
-	fill(&c.Settle, defaultSettle)
-	fill(&c.Patience, defaultPatience)
-	fill(&c.NodeDeadline, defaultNodeDeadline)
-	fill(&c.Ask, defaultAsk)
-	fill(&c.BackoffMin, defaultBackoffMin)
-	fill(&c.BackoffMax, defaultBackoffMax)
-	fill(&c.Claim, defaultClaim)
-	fill(&c.Hold, defaultHold)
-	fill(&c.Retry, defaultRetry)
+	c.Poll = cmp.Or(c.Poll, defaultPoll)
+	c.Recoveries = cmp.Or(c.Recoveries, defaultRecoveries)
+	c.Verifications = cmp.Or(c.Verifications, defaultVerifications)
+	c.Settle = cmp.Or(c.Settle, defaultSettle)
+	c.Patience = cmp.Or(c.Patience, defaultPatience)
+	c.NodeDeadline = cmp.Or(c.NodeDeadline, defaultNodeDeadline)
+	c.Ask = cmp.Or(c.Ask, defaultAsk)
+	c.BackoffMin = cmp.Or(c.BackoffMin, defaultBackoffMin)
+	c.BackoffMax = cmp.Or(c.BackoffMax, defaultBackoffMax)
+	c.Claim = cmp.Or(c.Claim, defaultClaim)
+	c.Hold = cmp.Or(c.Hold, defaultHold)
+	c.Retry = cmp.Or(c.Retry, defaultRetry)
 	return c
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // validate refuses negative values, and pauses that shrink.

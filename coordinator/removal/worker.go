@@ -1,6 +1,7 @@
 package removal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -64,21 +65,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Poll == 0 {
-		c.Poll = defaultPoll
-	}
-	if c.Batch == 0 {
-		c.Batch = defaultBatch
-	}
-	if c.Retry == 0 {
-		c.Retry = defaultRetry
-	}
-	if c.Call == 0 {
-		c.Call = defaultCall
-	}
-	if c.Keep == 0 {
-		c.Keep = defaultKeep
-	}
+	c.Poll = cmp.Or(c.Poll, defaultPoll)
+	c.Batch = cmp.Or(c.Batch, defaultBatch)
+	c.Retry = cmp.Or(c.Retry, defaultRetry)
+	c.Call = cmp.Or(c.Call, defaultCall)
+	c.Keep = cmp.Or(c.Keep, defaultKeep)
 	return c
 }
 

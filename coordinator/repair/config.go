@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -67,25 +68,18 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	fill(&c.Poll, defaultPoll)
-	fill(&c.PerTarget, defaultTarget)
-	fill(&c.PerSource, defaultSource)
-	fill(&c.Claim, defaultClaim)
-	fill(&c.Copy, defaultCopy)
-	fill(&c.Join, defaultJoin)
-	fill(&c.Hold, defaultHold)
-	fill(&c.Quick, defaultQuick)
-	fill(&c.BackoffMin, defaultBackoffMin)
-	fill(&c.BackoffMax, defaultBackoffMax)
-	fill(&c.Afresh, defaultAfresh)
+	c.Poll = cmp.Or(c.Poll, defaultPoll)
+	c.PerTarget = cmp.Or(c.PerTarget, defaultTarget)
+	c.PerSource = cmp.Or(c.PerSource, defaultSource)
+	c.Claim = cmp.Or(c.Claim, defaultClaim)
+	c.Copy = cmp.Or(c.Copy, defaultCopy)
+	c.Join = cmp.Or(c.Join, defaultJoin)
+	c.Hold = cmp.Or(c.Hold, defaultHold)
+	c.Quick = cmp.Or(c.Quick, defaultQuick)
+	c.BackoffMin = cmp.Or(c.BackoffMin, defaultBackoffMin)
+	c.BackoffMax = cmp.Or(c.BackoffMax, defaultBackoffMax)
+	c.Afresh = cmp.Or(c.Afresh, defaultAfresh)
 	return c
-}
-
-func fill[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
 }
 
 // validate refuses negative values, and pauses that shrink.

@@ -1,5 +1,6 @@
 -- Takes a replica back in that confirmed a write after its record, unless anything has happened
 -- to the repository or to the replica since. The repository is locked.
+-- Ended by invalidate_changed.sql.
 WITH repository AS (
     SELECT r.id, r.virtual_storage, r.relative_path
       FROM praefect.repositories AS r
@@ -16,19 +17,4 @@ WITH repository AS (
        AND p.generation = @generation - 1
        AND p.claim_id = 0
     RETURNING p.repository_id
-), number AS (
-    UPDATE praefect.invalidation_counter AS c
-       SET last = c.last + 1
-      FROM replica
-    RETURNING c.last
-), told AS (
-    INSERT INTO praefect.invalidations (sequence, repository_id, virtual_storage, relative_path)
-    SELECT number.last, r.id, r.virtual_storage, r.relative_path
-      FROM number, repository AS r
-    RETURNING pg_notify('praefect', 'invalidated')
 )
-UPDATE praefect.repositories AS r
-   SET invalidated = number.last
-  FROM number
- WHERE r.id = @id
-RETURNING r.id

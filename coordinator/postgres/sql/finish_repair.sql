@@ -1,5 +1,6 @@
 -- Ends a repair: the replica is raised to what was copied and never lowered. The repository is
 -- locked.
+-- Ended by invalidate_changed.sql.
 WITH repository AS (
     SELECT r.id, r.generation, r.virtual_storage, r.relative_path
       FROM praefect.repositories AS r
@@ -25,19 +26,4 @@ WITH repository AS (
        AND p.claim_id = @claim
        AND p.claim_ends_at > now()
     RETURNING p.repository_id
-), number AS (
-    UPDATE praefect.invalidation_counter AS c
-       SET last = c.last + 1
-      FROM replica
-    RETURNING c.last
-), told AS (
-    INSERT INTO praefect.invalidations (sequence, repository_id, virtual_storage, relative_path)
-    SELECT number.last, r.id, r.virtual_storage, r.relative_path
-      FROM number, repository AS r
-    RETURNING pg_notify('praefect', 'invalidated')
 )
-UPDATE praefect.repositories AS r
-   SET invalidated = number.last
-  FROM number
- WHERE r.id = @id
-RETURNING r.id

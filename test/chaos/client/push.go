@@ -121,24 +121,20 @@ func (w *worker) pushHTTP(
 	err = stream.Send(&gitalypb.PostReceivePackRequest{
 		Repository: w.world.proto(c.path), GlId: pusher, GlRepository: "project-1",
 	})
-	content := request(c.commands, c.capabilities(" side-band-64k"), c.packed)
-	for len(content) > 0 && err == nil {
-		n := min(piece, len(content))
-		err = stream.Send(&gitalypb.PostReceivePackRequest{Data: content[:n]})
-		content = content[n:]
+	if err == nil {
+		content := request(c.commands, c.capabilities(" side-band-64k"), c.packed)
+		upload(content, func(part []byte) error {
+			return stream.Send(&gitalypb.PostReceivePackRequest{Data: part})
+		})
 	}
 	_ = stream.CloseSend() // Why sending fails is what receiving tells.
 
 	var output strings.Builder
-	for {
-		message, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	err = receive(stream.Recv, func(message *gitalypb.PostReceivePackResponse) {
 		output.Write(message.GetData())
+	})
+	if err != nil {
+		return err
 	}
 
 	data, messages, err := demultiplex(output.String())
@@ -163,25 +159,21 @@ func (w *worker) pushSSH(
 	err = stream.Send(&gitalypb.SSHReceivePackRequest{
 		Repository: w.world.proto(c.path), GlId: pusher, GlRepository: "project-1",
 	})
-	content := request(c.commands, c.capabilities(""), c.packed)
-	for len(content) > 0 && err == nil {
-		n := min(piece, len(content))
-		err = stream.Send(&gitalypb.SSHReceivePackRequest{Stdin: content[:n]})
-		content = content[n:]
+	if err == nil {
+		content := request(c.commands, c.capabilities(""), c.packed)
+		upload(content, func(part []byte) error {
+			return stream.Send(&gitalypb.SSHReceivePackRequest{Stdin: part})
+		})
 	}
 	_ = stream.CloseSend() // Why sending fails is what receiving tells.
 
 	var output, messages strings.Builder
-	for {
-		message, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
+	err = receive(stream.Recv, func(message *gitalypb.SSHReceivePackResponse) {
 		output.Write(message.GetStdout())
 		messages.Write(message.GetStderr())
+	})
+	if err != nil {
+		return err
 	}
 
 	if to.declined, err = parseReport(afterAdvertisement(output.String())); err != nil {
@@ -190,6 +182,31 @@ func (w *worker) pushSSH(
 	explain(to.declined, messages.String())
 
 	return nil
+}
+
+// upload sends a push in pieces, as long as that succeeds.
+func upload(content []byte, send func(part []byte) error) {
+	for len(content) > 0 {
+		n := min(piece, len(content))
+		if send(content[:n]) != nil {
+			return
+		}
+		content = content[n:]
+	}
+}
+
+// receive takes messages until the other side has ended.
+func receive[M any](next func() (M, error), take func(M)) error {
+	for {
+		message, err := next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		take(message)
+	}
 }
 
 // explain adds what Git said to the reasons.
