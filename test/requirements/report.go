@@ -95,7 +95,7 @@ func witnesses(row requirement, tests []proof) string {
 	}
 	names := make([]string, len(tests))
 	for i, test := range tests {
-		names[i] = fmt.Sprintf("[`%s`](../%s)", test.name, test.dir)
+		names[i] = fmt.Sprintf("[%#q](../%s)", test.name, test.dir)
 	}
 
 	return strings.Join(names, ", ")
