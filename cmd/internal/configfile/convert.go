@@ -1,15 +1,13 @@
 package configfile
 
 import (
-	"maps"
-	"strconv"
+	"cmp"
 	"strings"
 	"time"
 
 	"praefect/cmd/internal/logging"
 	"praefect/coordinator"
 	"praefect/coordinator/membership"
-	"praefect/coordinator/postgres"
 	"praefect/coordinator/recovery"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -25,11 +23,7 @@ func (l Logging) Config() logging.Config {
 
 // Grace returns how long running calls may go on after SIGTERM. Zero in the file is the default.
 func (f *File) Grace() time.Duration {
-	if f.GracefulStopTimeout == 0 {
-		return gracefulStopDefault
-	}
-
-	return time.Duration(f.GracefulStopTimeout)
+	return cmp.Or(time.Duration(f.GracefulStopTimeout), gracefulStopDefault)
 }
 
 // Socket returns the configured socket as unix:path, or nothing.
@@ -50,7 +44,7 @@ func (f *File) Nodes() []backend.Node {
 				VirtualStorage: virtual.Name,
 				Storage:        node.Storage,
 				Address:        node.Address,
-				Token:          node.Token,
+				Token:          node.Token.Reveal(),
 			})
 		}
 	}
@@ -73,37 +67,23 @@ func (f *File) Cluster() coordinator.Cluster {
 		VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{},
 	}
 	for _, storage := range f.VirtualStorages {
-		maps.Copy(all.VirtualStorages, storage.cluster().VirtualStorages)
+		all.VirtualStorages[coordinator.VirtualStorage(storage.Name)] = storage.config(f.Zone)
 	}
 
 	return all
 }
 
-// cluster returns a cluster of this virtual storage alone.
-func (v *VirtualStorage) cluster() coordinator.Cluster {
+// config describes the virtual storage to a proxy in the given zone.
+func (v *VirtualStorage) config(zone string) coordinator.VirtualStorageConfig {
 	config := coordinator.VirtualStorageConfig{
 		MinimumCopies:            v.MinimumCopies,
 		DefaultReplicationFactor: max(v.DefaultReplicationFactor, 0), // Below 0 means all too.
 	}
 	for _, node := range v.Nodes {
 		config.Storages = append(config.Storages, coordinator.Storage(node.Storage))
-	}
-
-	return coordinator.Cluster{
-		VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
-			coordinator.VirtualStorage(v.Name): config,
-		},
-	}
-}
-
-// Config returns how PostgreSQL is reached.
-func (d *Database) Config() postgres.Config {
-	config := postgres.Config{
-		Host: d.Host, User: d.User, Password: d.Password, DBName: d.DBName,
-		SSLMode: d.SSLMode, SSLCert: d.SSLCert, SSLKey: d.SSLKey, SSLRootCert: d.SSLRootCert,
-	}
-	if d.Port != 0 {
-		config.Port = strconv.Itoa(d.Port)
+		if zone != "" && node.Zone == zone {
+			config.Near = append(config.Near, coordinator.Storage(node.Storage))
+		}
 	}
 
 	return config
