@@ -99,7 +99,9 @@ func full() configfile.File {
 			CheckInterval: configfile.Duration(2 * time.Minute),
 			RunInterval:   configfile.Duration(time.Hour), RepositoriesInBatch: 3,
 		},
-		Yamux:           configfile.Yamux{MaximumStreamWindowSizeBytes: 1 << 20, AcceptBacklog: 512},
+		Yamux: configfile.Yamux{
+			MaximumStreamWindowSizeBytes: 1 << 20, AcceptBacklog: 512,
+		},
 		VirtualStorages: fullStorages(),
 	}
 }
