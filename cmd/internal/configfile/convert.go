@@ -2,6 +2,7 @@ package configfile
 
 import (
 	"cmp"
+	"crypto/tls"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/certificate"
 	"praefect/proxy/relay"
 	"praefect/transaction/registry"
 )
@@ -33,6 +35,26 @@ func (f *File) Socket() string {
 	}
 
 	return "unix:" + f.SocketPath
+}
+
+// Security returns the identity that clients see behind tls_listen_addr.
+func (t *TLS) Security() certificate.Config {
+	config := certificate.Config{
+		CertificatePath: t.CertificatePath, KeyPath: t.KeyPath, Key: []byte(t.Key.Reveal()),
+		AuthorityPath: t.ClientCAPath, Optional: t.ClientOptional,
+	}
+	if t.MinVersion == tls13 {
+		config.MinVersion = tls.VersionTLS13
+	}
+
+	return config
+}
+
+// Security returns how nodes behind tls:// and dns+tls:// are met.
+func (n *NodeTLS) Security() certificate.Config {
+	return certificate.Config{
+		CertificatePath: n.CertificatePath, KeyPath: n.KeyPath, AuthorityPath: n.CAPath,
+	}
 }
 
 // Nodes returns the nodes of all virtual storages in the order of the file.
