@@ -99,7 +99,8 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		c.nodes = append(c.nodes, n)
 		storages = append(storages, coordinator.Storage(storage))
 		nodes = append(nodes, backend.Node{
-			VirtualStorage: virtualStorage, Storage: storage, Address: "tcp://" + n.address, Token: "inner",
+			VirtualStorage: virtualStorage, Storage: storage,
+			Address: "tcp://" + n.address, Token: "inner",
 		})
 	}
 	c.decide(storages, s)
