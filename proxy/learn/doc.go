@@ -22,10 +22,10 @@
 //
 // # One node
 //
-//	never asked -> answering -> fresh -- connection made anew, or old --> answering -> fresh
-//	                  |                                                      |
-//	                  +-> failed: asked again after a while                  +-> failed: the answer
-//	                                                                         before counts
+//	never asked -> answering -> fresh -- new connection, or old --> answering -> fresh
+//	                  |                                             |
+//	                  +-> failed: asked again after a while         +-> failed: the answer
+//	                                                                before counts
 //
 // A call waits for the answers of nodes that were never asked on their present connection, because
 // an upgrade always makes a new one. It does not wait for nodes that failed to answer on it, nor
