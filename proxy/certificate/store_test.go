@@ -207,7 +207,8 @@ func TestCannotBeUsed(t *testing.T) {
 			CertificatePath: files.Certificate, Key: []byte("k3y"),
 		}, certificate.ErrKeyPair},
 	} {
-		_, err := certificate.Load("test", prometheus.NewRegistry(), zaptest.NewLogger(t), tc.config)
+		_, err := certificate.Load(
+			"test", prometheus.NewRegistry(), zaptest.NewLogger(t), tc.config)
 		require.ErrorIs(t, err, tc.want, name)
 		require.NotContains(t, err.Error(), "k3y")
 	}
