@@ -14,6 +14,12 @@ var (
 	// ErrAdditionalRepositoryNotFound says the same of the second repository that a request
 	// names: the pool of a member, the origin of a pool, the source of a fork.
 	ErrAdditionalRepositoryNotFound = errors.New("additional repository not found")
+	// ErrNoReplica says that a storage is not known to have anything of a repository.
+	ErrNoReplica = errors.New("no replica on the storage")
+	// ErrUnknownStorage says that the virtual storage has no storage of that name.
+	ErrUnknownStorage = errors.New("storage does not exist")
+	// ErrReplicationFactor says that a repository cannot be on so many storages.
+	ErrReplicationFactor = errors.New("invalid replication factor")
 	// ErrRepositoryExists says that the path of a creation is taken, or is being taken by
 	// another creation that has not ended yet.
 	ErrRepositoryExists = errors.New("repository already exists")
