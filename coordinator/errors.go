@@ -97,3 +97,19 @@ func (e *TooFewCopiesError) Error() string {
 
 // Unwrap makes the error match [ErrTooFewCopies].
 func (e *TooFewCopiesError) Unwrap() error { return ErrTooFewCopies }
+
+// FactorError tells why a repository cannot be on so many storages. It matches
+// [ErrReplicationFactor].
+type FactorError struct{ Factor, Storages int }
+
+// Error is the text that clients know.
+func (e *FactorError) Error() string {
+	if e.Factor < 1 {
+		return fmt.Sprintf("attempted to set replication factor %d but minimum is 1", e.Factor)
+	}
+	return fmt.Sprintf("attempted to set replication factor %d but virtual storage only "+
+		"contains %d storages", e.Factor, e.Storages)
+}
+
+// Unwrap makes the error match [ErrReplicationFactor].
+func (e *FactorError) Unwrap() error { return ErrReplicationFactor }

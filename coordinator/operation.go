@@ -52,6 +52,15 @@ func (c Condition) Available() bool {
 	return slices.ContainsFunc(c.Replicas, func(r ReplicaCondition) bool { return r.ValidPrimary })
 }
 
+// Leader is the primary if it can lead, and empty otherwise: until another is elected, the repository
+// has none.
+func (c Condition) Leader() Storage {
+	if !c.Available() {
+		return ""
+	}
+	return c.Primary
+}
+
 // Describe returns the condition of a visible repository, read from the store.
 func (c *Coordinator) Describe(ctx context.Context, key Key) (Condition, error) {
 	group, err := c.group(key.VirtualStorage)
@@ -198,13 +207,8 @@ func (c *Coordinator) SetReplicationFactor(
 }
 
 func (g *group) checkFactor(factor int) error {
-	switch count := len(g.config.Storages); {
-	case factor < 1:
-		return fmt.Errorf("%w: attempted to set replication factor %d but minimum is 1",
-			ErrReplicationFactor, factor)
-	case factor > count:
-		return fmt.Errorf("%w: attempted to set replication factor %d but virtual storage only "+
-			"contains %d storages", ErrReplicationFactor, factor, count)
+	if count := len(g.config.Storages); factor < 1 || factor > count {
+		return &FactorError{Factor: factor, Storages: count}
 	}
 	return nil
 }
