@@ -167,3 +167,6 @@ var untrackedSQL string
 
 //go:embed sql/unverify.sql
 var unverifySQL string
+
+//go:embed sql/probe_write.sql
+var probeWriteSQL string

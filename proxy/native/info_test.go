@@ -193,4 +193,3 @@ func TestReplicas(t *testing.T) {
 		&gitalypb.RepositoryReplicasRequest{Repository: message("none.git")})
 	refused(t, err, codes.Internal, "get repository id: repository not found")
 }
-
