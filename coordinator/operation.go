@@ -52,8 +52,7 @@ func (c Condition) Available() bool {
 	return slices.ContainsFunc(c.Replicas, func(r ReplicaCondition) bool { return r.ValidPrimary })
 }
 
-// Leader is the primary if it can lead, and empty otherwise: until another is elected, the repository
-// has none.
+// Leader is the primary, unless no replica can lead: then the repository has none.
 func (c Condition) Leader() Storage {
 	if !c.Available() {
 		return ""
@@ -274,9 +273,9 @@ func (c *Coordinator) Unverify(ctx context.Context, selection Selection) (int64,
 	}
 }
 
-// NewTracking describes a repository that is on the disk of a storage already, under its path there.
-// The others that it is assigned to are chosen like those of a new repository. The id that the path
-// was made of is kept, as nodes recognise pools by it.
+// NewTracking describes a repository that is on the disk of a storage already, under its path
+// there. The others that it is assigned to are chosen like those of a new repository. The id that
+// the path was made of is kept, as nodes recognise pools by it.
 func (c Cluster) NewTracking(key Key, replicaPath string, authoritative Storage) Tracking {
 	config := c.VirtualStorages[key.VirtualStorage]
 	others := slices.DeleteFunc(slices.Clone(config.Storages), func(storage Storage) bool {

@@ -160,7 +160,7 @@ func (r *checkReport) end() error {
 	return r.err
 }
 
-func checkMigrations(ctx context.Context, config *configfile.Loaded, _ io.Writer) (err error) {
+func checkMigrations(ctx context.Context, config *configfile.Loaded, _ io.Writer) error {
 	return withMigrator(ctx, config, func(migrator *migrations.Migrator) error {
 		all, err := migrator.Status(ctx)
 		if err != nil {
@@ -170,8 +170,7 @@ func checkMigrations(ctx context.Context, config *configfile.Loaded, _ io.Writer
 		for _, migration := range all {
 			switch {
 			case migration.Unknown:
-				return fmt.Errorf("Unable to create migration plan because of %s: %w", //nolint:revive,staticcheck // Scripts know the text.
-					migration.Name, migrations.ErrUnknownMigration)
+				return noPlan(fmt.Errorf("%s: %w", migration.Name, migrations.ErrUnknownMigration))
 			case migration.AppliedAt.IsZero():
 				pending++
 			}

@@ -63,7 +63,7 @@ func migrateDown(
 ) error {
 	plan, err := migrator.DownPlan(ctx, steps)
 	if errors.Is(err, migrations.ErrUnknownMigration) {
-		return fmt.Errorf("Unable to create migration plan because of %w", err) //nolint:revive,staticcheck // Scripts know the text.
+		return noPlan(err)
 	}
 	if err != nil {
 		return err
@@ -92,4 +92,11 @@ func migrateDown(
 	p.say("OK (applied %d \"down\" migrations)\n", count)
 
 	return p.err
+}
+
+// noPlan says that the database has migrations that this release does not know.
+func noPlan(err error) error {
+	const known = "Unable to create migration plan because of" // By scripts.
+
+	return fmt.Errorf("%s %w", known, err)
 }

