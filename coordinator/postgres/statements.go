@@ -105,8 +105,8 @@ var claimVerificationsSQL string
 //go:embed sql/verified.sql
 var verifiedSQL string
 
-//go:embed sql/end_namesakes.sql
-var endNamesakesSQL string
+//go:embed sql/end_former.sql
+var endFormerSQL string
 
 //go:embed sql/enlist.sql
 var enlistSQL string
