@@ -66,6 +66,9 @@ var claimRemovalsSQL string
 //go:embed sql/removed.sql
 var removedSQL string
 
+//go:embed sql/forget.sql
+var forgetSQL string
+
 //go:embed sql/claim_repairs.sql
 var claimRepairsSQL string
 
