@@ -124,7 +124,9 @@ func memberCalls(ctx context.Context, store coordinator.Store) map[string]func()
 			return err
 		},
 		"acknowledge": func() error {
-			return store.Acknowledge(ctx, coordinator.Acknowledgement{Incarnation: self, Applied: 1})
+			return store.Acknowledge(ctx, coordinator.Acknowledgement{
+				Incarnation: self, Applied: 1,
+			})
 		},
 		"acknowledged": func() error { _, err := store.Acknowledged(ctx, self, 1); return err },
 		"resign":       func() error { return store.Resign(ctx, self) },
