@@ -66,8 +66,8 @@ var claimRemovalsSQL string
 //go:embed sql/removed.sql
 var removedSQL string
 
-//go:embed sql/forget.sql
-var forgetSQL string
+//go:embed sql/forget_removed.sql
+var forgetRemovedSQL string
 
 //go:embed sql/claim_repairs.sql
 var claimRepairsSQL string
@@ -146,3 +146,30 @@ var listenSQL string
 
 //go:embed sql/probe.sql
 var probeSQL string
+
+//go:embed sql/deficient_edge.sql
+var deficientEdgeSQL string
+
+//go:embed sql/deficient.sql
+var deficientSQL string
+
+//go:embed sql/assign.sql
+var assignSQL string
+
+//go:embed sql/appoint.sql
+var appointSQL string
+
+//go:embed sql/track.sql
+var trackSQL string
+
+//go:embed sql/forget.sql
+var forgetSQL string
+
+//go:embed sql/untracked.sql
+var untrackedSQL string
+
+//go:embed sql/unverify.sql
+var unverifySQL string
+
+//go:embed sql/probe_write.sql
+var probeWriteSQL string

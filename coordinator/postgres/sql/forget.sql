@@ -1,26 +1,33 @@
--- Forgets a repository with the last of its replicas, or puts off the next removal to the end of the
--- time for which it is kept. It looks at the replicas after those that are gone were forgotten. The
+-- Removes a repository and leaves the disks alone, unless a proxy that lives holds the turn. The
 -- repository is locked.
-WITH repository AS (
-    SELECT r.id, r.keep_until
+WITH base AS (
+    SELECT r.id, r.virtual_storage, r.relative_path,
+           NOT EXISTS (
+               SELECT FROM praefect.write_intents AS i
+                 JOIN praefect.proxies AS x ON x.incarnation = i.incarnation
+                WHERE i.repository_id = r.id
+                  AND x.lease_ends_at > now()
+                  AND NOT i.marked
+                  AND i.adopter = 0
+           ) AS free
       FROM praefect.repositories AS r
      WHERE r.id = @id
-       AND r.state = 'deleting'
-       AND NOT EXISTS (
-               SELECT FROM praefect.replicas AS p
-                WHERE p.repository_id = r.id
-                  AND NOT (r.keep_until IS NOT NULL
-                           AND p.storage = ANY (@storages::text[])
-                           AND coalesce(p.claim_ends_at <= now(), true))
-           )
-), kept AS (
-    UPDATE praefect.repositories AS k
-       SET work_due_at = r.keep_until
-      FROM repository AS r
-     WHERE k.id = r.id
-       AND r.keep_until IS NOT NULL
+       AND r.state = 'ready'
+), number AS (
+    UPDATE praefect.invalidation_counter AS c
+       SET last = c.last + 1
+      FROM base
+     WHERE base.free
+    RETURNING c.last
+), told AS (
+    INSERT INTO praefect.invalidations (sequence, repository_id, virtual_storage, relative_path)
+    SELECT number.last, base.id, base.virtual_storage, base.relative_path
+      FROM number, base
+    RETURNING pg_notify('praefect', 'invalidated')
+), gone AS (
+    DELETE FROM praefect.repositories AS r
+     USING base, number
+     WHERE r.id = base.id
+    RETURNING r.id
 )
-DELETE FROM praefect.repositories AS d
- USING repository AS r
- WHERE d.id = r.id
-   AND r.keep_until IS NULL
+SELECT base.free FROM base
