@@ -102,7 +102,7 @@
 //	node away during removal       success; removed when it is back
 //	store away, reads              cached routes while the lease holds; then the error
 //	                               ErrMetadataUnavailable, or what was known last if so configured
-//	store loses its latest         recently written repositories are compared
+//	store loses its latest         what this process recorded is recorded again, then compared
 //
 // # Concurrency
 //

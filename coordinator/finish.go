@@ -152,6 +152,10 @@ func decide(f facts) decision {
 		return f.left(verify)
 	case votes.Recorded > 0:
 		return decision{verify: verify, outcome: f.recorded()}
+	case votes.Dropped > 0 && !f.primaryOK:
+		// The record stands against it, but the primary may have committed without being heard,
+		// and been read until then.
+		return decision{verify: verify, outcome: OutcomeUnknown}
 	case votes.Busy:
 		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
 	case f.nothing():

@@ -97,6 +97,9 @@ func votedCases() map[string]decideCase {
 		"abandoned": {
 			votes: votes{Prepared: true, Dropped: 1}, ok: "abc", want: OutcomeNone,
 		},
+		"abandoned, or not heard": {
+			votes: votes{Prepared: true, Dropped: 1}, failed: true, want: OutcomeUnknown,
+		},
 		"busy": {
 			votes: votes{Prepared: true, Busy: true}, failed: true,
 			want: OutcomeNone, err: ErrBusy,

@@ -333,3 +333,33 @@ func TestOverran(t *testing.T) {
 		require.True(t, found[0].Doubtful)
 	})
 }
+
+// TestTailLost has a failover that loses the record of a write which the primary missed: the
+// rows that are left call everybody current, and the one without it primary.
+func TestTailLost(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	id := r.repository(t, path)
+	before, err := r.store.Load(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, coordinator.Storage("a"), before.Primary)
+
+	r.store.forgets = true
+	commit(t, r.write(t, coordinator.WriteOptions{}), "b", "c")
+	r.store.forgets = false
+	r.TailLost(t.Context())
+
+	after, err := r.store.Load(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, before.Generation+1, after.Generation)
+	require.Equal(t, coordinator.Storage("b"), after.Primary)
+	require.Equal(t, before.Generation, after.Replicas[0].Generation, "it missed the write")
+	for _, replica := range after.Replicas[1:] {
+		require.Equal(t, after.Generation, replica.Generation)
+	}
+
+	r.TailLost(t.Context())
+	again, err := r.store.Load(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, after, again, "what is there is not written again")
+}

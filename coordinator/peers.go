@@ -3,6 +3,7 @@ package coordinator
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -73,47 +74,70 @@ type recent struct {
 
 // recentWrite is the last write of a repository.
 type recentWrite struct {
-	group *group
+	kept Kept
+	// asked are all that may hold something of the repository.
+	asked []Storage
 	at    time.Time
 }
 
 func newRecent() *recent { return &recent{writes: map[RepositoryID]recentWrite{}} }
 
-func (r *recent) add(id RepositoryID, group *group) {
+func (r *recent) add(kept Kept, asked []Storage) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.writes[id]; !known {
-		r.order = append(r.order, id)
+	if _, known := r.writes[kept.Repository]; !known {
+		r.order = append(r.order, kept.Repository)
 	}
-	r.writes[id] = recentWrite{group: group, at: now}
+	r.writes[kept.Repository] = recentWrite{kept: kept, asked: asked, at: now}
 	for len(r.order) > recentMax {
 		delete(r.writes, r.order[0])
 		r.order = r.order[1:]
 	}
 }
 
-// list returns the storages of each repository.
-func (r *recent) list() map[RepositoryID][]Storage {
+// confirm adds a holder that was late.
+func (r *recent) confirm(late LateConfirmation) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	found := map[RepositoryID][]Storage{}
-	for id, write := range r.writes {
-		if time.Since(write.at) <= recentAge {
-			found[id] = write.group.config.Storages
+	write, known := r.writes[late.Repository]
+	if known && write.kept.Epoch == late.Epoch && write.kept.Generation == late.Generation {
+		write.kept.Holders = append(slices.Clone(write.kept.Holders), late.Storage)
+		r.writes[late.Repository] = write
+	}
+}
+
+// list returns what is not too old.
+func (r *recent) list() []recentWrite {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var found []recentWrite
+	for _, id := range r.order {
+		if write := r.writes[id]; time.Since(write.at) <= recentAge {
+			found = append(found, write)
 		}
 	}
 	return found
 }
 
-// TailLost has the repositories compared that were written to lately: the store may have lost its
-// latest statements, and with them who missed a write.
+// TailLost has the repositories put in order that were written to lately: the store may have lost
+// its latest statements, and with them who missed a write. What this proxy has recorded is
+// recorded again where it is gone, since a comparison alone would believe whoever was primary
+// before. Then replicas are compared.
 func (c *Coordinator) TailLost(ctx context.Context) {
-	for id, storages := range c.recent.list() {
-		err := c.store.Settle(ctx, id, Settling{Storages: storages})
+	for _, write := range c.recent.list() {
+		id := zap.Int64("repository_id", int64(write.kept.Repository))
+		restored, err := c.store.Restore(ctx, write.kept)
+		if err != nil {
+			c.log.Error("record that may be lost is not restored", id, zap.Error(err))
+		}
+		if restored {
+			c.log.Warn("record that the database had lost is restored", id,
+				zap.Int64("generation", int64(write.kept.Generation)))
+		}
+		err = c.store.Settle(ctx, write.kept.Repository, Settling{Storages: write.asked})
 		if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
-			c.log.Warn("comparison of replicas is not scheduled",
-				zap.Int64("repository_id", int64(id)), zap.Error(err))
+			c.log.Warn("comparison of replicas is not scheduled", id, zap.Error(err))
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (w *Write) record(ctx context.Context, verdict verdictOn) error {
 		return fmt.Errorf("record write of %s: %w: %w",
 			w.plan.Key, ErrOutcomeUnknown, err)
 	}
-	w.recorded(verdict, recorded)
+	w.recorded(verdict, outcome, recorded)
 	return nil
 }
 
@@ -140,7 +140,7 @@ func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) err
 }
 
 // recorded takes over what the store has made of the repository.
-func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
+func (w *Write) recorded(verdict verdictOn, outcome WriteOutcome, recorded Recorded) {
 	if recorded.Shrunk || verdict.primary != w.plan.Primary {
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	}
@@ -148,7 +148,10 @@ func (w *Write) recorded(verdict verdictOn, recorded Recorded) {
 		w.coordinator.wakeRepair()
 	}
 
-	w.coordinator.recent.add(w.plan.Repository, w.group)
+	w.coordinator.recent.add(Kept{
+		Repository: outcome.Repository, Write: outcome.Write, Epoch: recorded.Epoch,
+		Generation: recorded.Generation, Holders: outcome.Raise, Primary: verdict.primary,
+	}, w.group.config.Storages)
 	w.mu.Lock()
 	w.base, w.epoch, w.primary = recorded.Generation, recorded.Epoch, verdict.primary
 	w.last = recordedWrite{number: verdict.number, recorded: recorded}

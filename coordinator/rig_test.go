@@ -59,6 +59,8 @@ type store struct {
 	calls map[string]int
 	// outages makes so many records fail before they are applied, lost so many after.
 	outages, lost int
+	// forgets makes every record one that is in the tail that a failover loses.
+	forgets bool
 	// down makes every record, and the completion of creations, fail; away everything about turns.
 	down, away bool
 	// late keeps the opening of turns back until it is closed, answered or not.
@@ -91,6 +93,18 @@ func (s *store) Lookup(
 ) (coordinator.Repository, error) {
 	s.count("lookup")
 	return s.Store.Lookup(ctx, key)
+}
+
+// forget answers a record that is lost later on.
+func (s *store) forget(
+	ctx context.Context, outcome coordinator.WriteOutcome,
+) (coordinator.Recorded, error) {
+	recorded := coordinator.Recorded{Generation: outcome.Base + 1, Epoch: outcome.Epoch}
+	if outcome.Primary != "" {
+		recorded.Epoch++
+	}
+	_, err := s.CloseTurn(ctx, outcome.Repository, outcome.Write)
+	return recorded, err
 }
 
 func (s *store) Load(
@@ -166,6 +180,9 @@ func (s *store) Record(
 	before, after := s.fault()
 	if before {
 		return coordinator.Recorded{}, coordinator.ErrMetadataUnavailable
+	}
+	if s.forgets {
+		return s.forget(ctx, outcome)
 	}
 	recorded, err := s.Store.Record(ctx, outcome)
 	if after {

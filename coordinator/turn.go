@@ -77,6 +77,25 @@ type Recoverer interface {
 	// replicas are claimed for repair as [Repairer] says and are compared again after the given
 	// time. It returns [ErrRepositoryNotFound] if there is no such repository.
 	Settle(ctx context.Context, id RepositoryID, settling Settling) error
+	// Restore writes a record again that the store has lost: if the repository stands at an earlier
+	// generation, it is put at that of the record, its epoch raised above all that were used, and
+	// the holders with it, but for those whose repair has begun meanwhile. The others are behind
+	// and due for repair; the primary is the record's if it holds, else another holder. It
+	// invalidates. It returns false, and changes nothing, if the repository is not ready, stands
+	// at that generation or a later one, or nobody is left who holds.
+	Restore(ctx context.Context, lost Kept) (bool, error)
+}
+
+// Kept is what a proxy remembers of the last write that it recorded to a repository.
+type Kept struct {
+	Repository RepositoryID
+	Write      WriteID
+	// Epoch and Generation are those of the record.
+	Epoch      Epoch
+	Generation Generation
+	// Holders have the write on their disks.
+	Holders []Storage
+	Primary Storage
 }
 
 // Settling are replicas whose nodes may still act on a write that was decided without them.

@@ -328,16 +328,18 @@ func (w *Write) Confirm(
 	if last.number != number || number == 0 {
 		return false, nil
 	}
-	taken, err := w.coordinator.store.Confirm(ctx, LateConfirmation{
+	late := LateConfirmation{
 		Repository: w.plan.Repository, Epoch: last.recorded.Epoch,
 		Generation: last.recorded.Generation, Storage: Storage(voter),
-	})
+	}
+	taken, err := w.coordinator.store.Confirm(ctx, late)
 	if err != nil {
 		return false, fmt.Errorf("confirm write of %s late: %w", w.plan.Key, err)
 	}
 	if taken {
 		w.coordinator.log.Info("late replica taken back in",
 			zap.Inline(w.plan.Key), zap.String("storage", string(voter)))
+		w.coordinator.recent.confirm(late)
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 		w.forgive(voter)
 	}

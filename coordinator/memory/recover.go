@@ -180,6 +180,55 @@ func (s *Store) Settle(
 	return nil
 }
 
+// Restore implements [coordinator.Recoverer].
+func (s *Store) Restore(ctx context.Context, lost coordinator.Kept) (bool, error) {
+	if err := alive(ctx); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.ready(lost.Repository)
+	if found == nil || found.Generation >= lost.Generation {
+		return false, nil
+	}
+	holders := found.unclaimed(lost.Holders)
+	if len(holders) == 0 {
+		return false, nil
+	}
+	found.restore(lost, holders)
+	s.invalidate(found)
+	return true, nil
+}
+
+// unclaimed are those of the storages whose replicas nobody repairs, sorted.
+func (r *repository) unclaimed(storages []coordinator.Storage) []coordinator.Storage {
+	var found []coordinator.Storage
+	for _, storage := range slices.Sorted(slices.Values(storages)) {
+		if replica, ok := r.replicas[storage]; ok && replica.claim == 0 {
+			found = append(found, storage)
+		}
+	}
+	return found
+}
+
+func (r *repository) restore(lost coordinator.Kept, holders []coordinator.Storage) {
+	r.Generation = lost.Generation
+	r.Epoch = max(r.Epoch, lost.Epoch) + 1
+	r.lastWrite = lost.Write
+	r.Primary = holders[0]
+	if slices.Contains(holders, lost.Primary) {
+		r.Primary = lost.Primary
+	}
+	for storage, replica := range r.replicas {
+		if slices.Contains(holders, storage) {
+			replica.generation = r.Generation
+			replica.forget()
+			continue
+		}
+		r.due(replica, 0)
+	}
+}
+
 // settle notes until when nodes may still act on replicas, and has them compared then.
 func (r *repository) settle(settling coordinator.Settling) {
 	if len(settling.Storages) == 0 {

@@ -74,6 +74,10 @@ func turnCalls(
 			return err
 		},
 		"settle": func() error { return store.Settle(ctx, id, settling(0, third)) },
+		"restore": func() error {
+			_, err := store.Restore(ctx, coordinator.Kept{Repository: id, Holders: all()})
+			return err
+		},
 	}
 }
 

@@ -18,6 +18,9 @@ func settlingTests() map[string]func(*testing.T, coordinator.Store) {
 		"settle although kept":  testSettleKept,
 		"settle never shortens": testSettleNeverShortens,
 		"settle and repair":     testSettleRepair,
+		"restore":               testRestore,
+		"restore what is there": testRestoreKept,
+		"restore and repair":    testRestoreRepair,
 	}
 }
 

@@ -134,6 +134,15 @@ func settleIn(
 	return nil
 }
 
+// Restore implements [coordinator.Recoverer].
+func (s *Store) Restore(ctx context.Context, lost coordinator.Kept) (bool, error) {
+	return s.changedLocked(ctx, int64(lost.Repository), restoreSQL, arguments{
+		"id": int64(lost.Repository), "write": int64(lost.Write), "epoch": int64(lost.Epoch),
+		"generation": int64(lost.Generation), "holders": names(lost.Holders),
+		"primary": string(lost.Primary),
+	})
+}
+
 // Settle implements [coordinator.Recoverer].
 func (s *Store) Settle(
 	ctx context.Context, id coordinator.RepositoryID, settling coordinator.Settling,

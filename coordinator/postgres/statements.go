@@ -96,6 +96,9 @@ var resolveSQL string
 //go:embed sql/drop_turn.sql
 var dropTurnSQL string
 
+//go:embed sql/restore.sql
+var restoreSQL string
+
 //go:embed sql/settle.sql
 var settleSQL string
 
