@@ -72,8 +72,11 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, e
 func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	name, _ := grpc.MethodFromServerStream(stream)
 	called, known := h.Methods.Lookup(name)
-	if !known || !relayed(called) {
+	if !known {
 		return fmt.Errorf("%w: %s", ErrUnknownMethod, name)
+	}
+	if err := refusal(called); err != nil {
+		return fmt.Errorf("%w: %s", err, name)
 	}
 	h.metrics.called(called)
 
@@ -84,29 +87,34 @@ func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	defer c.first.Free()
 
 	ctx := stream.Context()
+	whole := called.Scope == method.ScopeStorage
 	switch {
-	case called.Scope == method.ScopeStorage:
+	case called.Operation == method.Accessor && whole:
 		return h.readStorage(ctx, c)
 	case called.Operation == method.Accessor:
 		return h.read(ctx, c)
 	case called.Operation == method.Maintenance:
 		return h.maintain(ctx, c)
 	}
-	outcome, err := h.write(ctx, c)
+	write := h.write
+	if whole {
+		write = h.writeStorage
+	}
+	outcome, err := write(ctx, c)
 	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
 	return err
 }
 
-// relayed tells whether calls of a method can be carried. What the proxy answers itself does not
-// come here; partitions, and writes to a whole storage, have no replicas that could be kept equal.
-func relayed(m *method.Method) bool {
-	switch m.Scope {
-	case method.ScopeRepository:
-		return m.Operation != method.OperationNone && !m.Removes()
-	case method.ScopeStorage:
-		return m.Operation == method.Accessor
-	case method.ScopeNone, method.ScopePartition:
-		return false
+// refusal says why calls of a method cannot be carried, or nil. What the proxy answers itself does
+// not come here. A partition is one node's own matter: replicas of a repository are in partitions
+// of different numbers.
+func refusal(m *method.Method) error {
+	switch {
+	case m.Scope == method.ScopePartition:
+		return ErrPartition
+	case m.Operation == method.OperationNone, m.Scope == method.ScopeNone, m.Removes(),
+		m.Operation == method.Maintenance && m.Scope != method.ScopeRepository:
+		return ErrUnknownMethod
 	}
-	return false
+	return nil
 }

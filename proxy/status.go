@@ -49,6 +49,7 @@ func doubts() []rule {
 func requests() []rule {
 	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
+		{err: ErrPartition, code: codes.Unimplemented},
 		{err: ErrNoMessage, code: codes.Internal, bare: true},
 		{err: ErrRepositoryNotSet, code: codes.InvalidArgument, bare: true},
 		{err: ErrStorageNotSet, code: codes.InvalidArgument, bare: true},
