@@ -114,8 +114,8 @@ func (c *Coordinator) StorageRead(
 	return group.storage(group.pick(candidates)), nil
 }
 
-// StorageWrite returns every healthy storage, for a write that concerns no repository: each node has
-// to do it for itself. It returns [ErrUnknownVirtualStorage] or [ErrNoHealthyNode].
+// StorageWrite returns every healthy storage, for a write that concerns no repository: each node
+// has to do it for itself. It returns [ErrUnknownVirtualStorage] or [ErrNoHealthyNode].
 func (c *Coordinator) StorageWrite(virtualStorage VirtualStorage) ([]Storage, error) {
 	group, err := c.group(virtualStorage)
 	if err != nil {

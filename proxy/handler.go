@@ -82,6 +82,9 @@ func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 
 	c, err := h.arrive(stream, called)
 	if err != nil {
+		if called.Operation == method.Mutator {
+			tell(stream, coordinator.OutcomeNone)
+		}
 		return err
 	}
 	defer c.first.Free()
@@ -101,8 +104,13 @@ func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 		write = h.writeStorage
 	}
 	outcome, err := write(ctx, c)
-	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
+	tell(stream, outcome)
 	return err
+}
+
+// tell tells the client what became of its write.
+func tell(stream grpc.ServerStream, outcome coordinator.Outcome) {
+	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
 }
 
 // refusal says why calls of a method cannot be carried, or nil. What the proxy answers itself does

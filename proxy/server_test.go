@@ -70,7 +70,8 @@ func TestServerAdmitsByToken(t *testing.T) {
 func TestServerDescribesWhatItRelays(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
-	stream, err := reflectionpb.NewServerReflectionClient(c.client).ServerReflectionInfo(t.Context())
+	client := reflectionpb.NewServerReflectionClient(c.client)
+	stream, err := client.ServerReflectionInfo(t.Context())
 	require.NoError(t, err)
 	require.NoError(t, stream.Send(&reflectionpb.ServerReflectionRequest{
 		MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{ListServices: "*"},

@@ -102,7 +102,7 @@ func concludeStorage(replies []relay.Reply) (coordinator.Outcome, error) {
 	if slices.Contains(retried(), first.Code()) {
 		answer.Code = int32(codes.Internal)
 	}
-	return outcome, status.FromProto(answer).Err() //nolint:wrapcheck // what the client is told
+	return outcome, status.FromProto(answer).Err()
 }
 
 // retried are the codes after which clients try again by themselves, and those that would tell of

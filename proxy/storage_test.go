@@ -70,8 +70,8 @@ func (c *cluster) storePools(ctx context.Context) (result, metadata.MD) {
 	return concluded(err, stream.Trailer()), stream.Trailer()
 }
 
-// TestWriteOfAStorage gives every healthy node all that the client sends. Nodes take the storage from
-// the first message alone.
+// TestWriteOfAStorage gives every healthy node all that the client sends. Nodes take the storage
+// from the first message alone.
 func TestWriteOfAStorage(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
@@ -145,8 +145,8 @@ func TestWriteOfAStorageFails(t *testing.T) {
 	}
 }
 
-// TestWriteOfAStorageIsGivenWhole lets no node see a request that its client has not ended: it would
-// replace all that it knows by a part.
+// TestWriteOfAStorageIsGivenWhole lets no node see a request that its client has not ended: it
+// would replace all that it knows by a part.
 func TestWriteOfAStorageIsGivenWhole(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -265,8 +265,8 @@ func TestPools(t *testing.T) {
 	require.NoError(t, remove(poolPath), "absent counts as deleted")
 }
 
-// TestPoolOfARepository asks another replica when one is not there, and tells a pool that is missing
-// from a repository that is.
+// TestPoolOfARepository asks another replica when one is not there, and tells a missing pool
+// from a missing repository.
 func TestPoolOfARepository(t *testing.T) {
 	t.Parallel()
 	c := setup(t)
