@@ -99,6 +99,13 @@ func (s *sightings) see(name string) script {
 	}
 }
 
+// count tells how often a method was seen.
+func (s *sightings) count(name string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all[name])
+}
+
 // take returns what was seen of a method, and forgets what was seen of all.
 func (s *sightings) take(name string) []sighting {
 	s.mu.Lock()
@@ -275,6 +282,11 @@ func (g *golden) call(m *method.Method, want fact) fact {
 	request := g.request(m, want)
 	trailer, err := g.invoke(m.Name, request)
 	got.outcome = len(trailer.Get("praefect-outcome")) == 1
+	if err == nil && want.destination == "all" {
+		// A push without commands is answered without waiting for secondaries.
+		require.Eventually(g.t, func() bool { return g.seen.count(m.Name) == len(g.nodes) },
+			patience, patience/10000, want.name)
+	}
 	all := g.seen.take(m.Name)
 	switch {
 	case m.Operation == method.OperationNone:

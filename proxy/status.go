@@ -11,6 +11,7 @@ import (
 	"praefect/coordinator"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/learn"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
 	"praefect/proxy/wire"
@@ -50,6 +51,9 @@ func requests() []rule {
 	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
 		{err: ErrPartition, code: codes.Unimplemented},
+		{err: learn.ErrUnknown, code: codes.Unimplemented},
+		{err: learn.ErrUnreachable, code: codes.Unavailable},
+		{err: learn.ErrInvalidConfig, code: codes.Internal},
 		{err: ErrNoMessage, code: codes.Internal, bare: true},
 		{err: ErrRepositoryNotSet, code: codes.InvalidArgument, bare: true},
 		{err: ErrStorageNotSet, code: codes.InvalidArgument, bare: true},
