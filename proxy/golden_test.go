@@ -177,6 +177,7 @@ func own(c *cluster) func(grpc.ServiceRegistrar) error {
 	require.NoError(c.t, err)
 	return native.New(native.Dependencies{
 		Directory: c.coordinator, Router: c.coordinator, Nodes: c.pool, Disks: copier,
+		Operations: c.coordinator,
 	}, c.log).Register
 }
 

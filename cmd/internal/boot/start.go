@@ -204,11 +204,12 @@ func (s *server) startCalls(context.Context) (err error) {
 
 func (s *server) native() *native.Services {
 	return native.New(native.Dependencies{
-		Directory: s.coordinator,
-		Router:    s.coordinator,
-		Nodes:     s.pool,
-		Disks:     s.copier,
-		Readiness: s.readiness(),
+		Directory:  s.coordinator,
+		Router:     s.coordinator,
+		Nodes:      s.pool,
+		Disks:      s.copier,
+		Operations: s.coordinator,
+		Readiness:  s.readiness(),
 	}, s.log.Named("native"))
 }
 
