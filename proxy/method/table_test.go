@@ -153,6 +153,7 @@ func TestFlags(t *testing.T) {
 		"several":      func(m *method.Method) bool { return m.Several },
 		"verify":       func(m *method.Method) bool { return m.Verify },
 		"primary_only": func(m *method.Method) bool { return m.PrimaryOnly },
+		"anywhere":     func(m *method.Method) bool { return m.Anywhere },
 		"sidechannel":  func(m *method.Method) bool { return m.Sidechannel },
 		"upsert":       func(m *method.Method) bool { return m.Update != nil },
 		"removal":      (*method.Method).Removes,
@@ -185,6 +186,7 @@ func wantFlags() map[string][]string {
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",
 		},
+		"anywhere": {"RepositoryService/BackupRepository"},
 		"sidechannel": {
 			"SSHService/SSHUploadPackWithSidechannel",
 			"SmartHTTPService/PostUploadPackWithSidechannel",
@@ -204,8 +206,8 @@ func wantFlags() map[string][]string {
 		},
 		"local": {
 			"InternalGitaly/WalkRepos", "ObjectPoolService/DeleteObjectPool",
-			"ObjectPoolService/GetObjectPool", "RepositoryService/BackupRepository",
-			"RepositoryService/RemoveRepository", "RepositoryService/RepositoryExists",
+			"ObjectPoolService/GetObjectPool", "RepositoryService/RemoveRepository",
+			"RepositoryService/RepositoryExists",
 		},
 	}
 }
