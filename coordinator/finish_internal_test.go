@@ -100,6 +100,12 @@ func votedCases() map[string]decideCase {
 		"abandoned, or not heard": {
 			votes: votes{Prepared: true, Dropped: 1}, failed: true, want: OutcomeUnknown,
 		},
+	}
+}
+
+// busyCases waited in vain.
+func busyCases() map[string]decideCase {
+	return map[string]decideCase{
 		"busy": {
 			votes: votes{Prepared: true, Busy: true}, failed: true,
 			want: OutcomeNone, err: ErrBusy,
@@ -150,6 +156,7 @@ func TestDecide(t *testing.T) {
 	t.Parallel()
 	cases := votedCases()
 	maps.Copy(cases, severalCases())
+	maps.Copy(cases, busyCases())
 	maps.Copy(cases, unvotedCases())
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
