@@ -51,6 +51,7 @@ type cluster struct {
 	coordinator *coordinator.Coordinator
 	registry    *registry.Registry
 	relay       *relay.Relay
+	pool        *backend.Pool
 	server      *proxy.Server
 	metrics     *prometheus.Registry
 	nodes       []*node
@@ -73,8 +74,11 @@ func (c *cluster) Healthy(_ coordinator.VirtualStorage, storage coordinator.Stor
 type settings struct {
 	relay    relay.Config
 	registry registry.Config
+	proxy    proxy.Config
 	native   func(grpc.ServiceRegistrar) error
-	log      *zap.Logger
+	// own makes native of a cluster of which all but the server is there.
+	own func(*cluster) func(grpc.ServiceRegistrar) error
+	log *zap.Logger
 }
 
 func newCluster(t testing.TB, change ...func(*settings)) *cluster {
@@ -104,7 +108,10 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		})
 	}
 	c.decide(storages, s)
-	handler := c.carry(nodes)
+	handler := c.carry(nodes, s.proxy)
+	if s.own != nil {
+		s.native = s.own(c)
+	}
 	c.serve(handler, s)
 	c.create(storages)
 	c.client = c.dial(insecure.NewCredentials())
@@ -133,10 +140,12 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 }
 
 // carry connects to the nodes and returns the handler.
-func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
+func (c *cluster) carry(nodes []backend.Node, config proxy.Config) *proxy.Handler {
+	config.Grace = patience
 	c.t.Helper()
 	sidechannels := sidechannel.NewRegistry(c.log)
-	pool, err := backend.Dial(nodes, backend.Dependencies{
+	var err error
+	c.pool, err = backend.Dial(nodes, backend.Dependencies{
 		Votes: func(n backend.Node) gitalypb.RefTransactionServer {
 			return c.registry.Service(transaction.Voter(n.Storage))
 		},
@@ -144,15 +153,15 @@ func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 		Sidechannels: sidechannels,
 	}, zap.NewNop(), backend.DefaultConfig())
 	require.NoError(c.t, err)
-	c.t.Cleanup(func() { require.NoError(c.t, pool.Close()) })
-	learner, err := learn.New(pool, c.metrics, c.log, learn.Config{})
+	c.t.Cleanup(func() { require.NoError(c.t, c.pool.Close()) })
+	learner, err := learn.New(c.pool, c.metrics, c.log, learn.Config{})
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { require.NoError(c.t, learner.Close()) })
 	handler, err := proxy.New(proxy.Dependencies{
-		Coordinator: c.coordinator, Registry: c.registry, Connections: pool, Relay: c.relay,
+		Coordinator: c.coordinator, Registry: c.registry, Connections: c.pool, Relay: c.relay,
 		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
 		Registerer: c.metrics,
-	}, c.log, proxy.Config{Grace: patience})
+	}, c.log, config)
 	require.NoError(c.t, err)
 	return handler
 }

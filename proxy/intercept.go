@@ -25,7 +25,9 @@ type around struct {
 	methods  Methods
 	statuses statuses
 	panics   prometheus.Counter
-	running  *prometheus.GaugeVec
+	// pins go with what the proxy's own services ask nodes for a client.
+	pins    []pin
+	running *prometheus.GaugeVec
 	// relaying is the gauge of all relayed calls: the library takes every one of them for a call in
 	// which both sides stream.
 	relaying func() prometheus.Gauge
@@ -119,6 +121,8 @@ func (a *around) unary(
 ) (any, error) {
 	kind := kindOf(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
+	// Nodes that are asked for this client are told what it told us.
+	ctx = metadata.NewOutgoingContext(ctx, v.carried(a.pins))
 	v.about(request)
 	gauge := a.gauge(kind)
 	gauge.Inc()

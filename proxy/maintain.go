@@ -38,7 +38,7 @@ func (h *Handler) maintain(ctx context.Context, c *call) error {
 func (h *Handler) replicas(
 	c *call, route coordinator.MaintenanceRoute,
 ) ([]relay.Destination, error) {
-	outgoing := c.outgoing()
+	outgoing := h.outgoing(c)
 	all := make([]relay.Destination, 0, len(route.Storages))
 	for _, storage := range route.Storages {
 		to, err := h.destination(c, place{

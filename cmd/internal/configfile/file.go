@@ -21,6 +21,9 @@ type File struct {
 	Yamux           Yamux            `toml:"yamux"`
 	VirtualStorages []VirtualStorage `toml:"virtual_storage"`
 	Transactions    Transactions     `toml:"transactions"`
+	// FeatureFlags (ours) are values that nodes get of flags, by name, when a client does not send
+	// them: all nodes of a call the same, whatever their versions take for granted.
+	FeatureFlags map[string]bool `toml:"feature_flags"`
 }
 
 // Logging says how the server logs to standard output.

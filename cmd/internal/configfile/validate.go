@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 
+	"praefect/proxy"
 	"praefect/proxy/backend"
 )
 
@@ -56,6 +57,7 @@ func (f *File) Validate() error {
 	found.add("transactions", f.Transactions.Registry().Validate())
 	found.add("transactions", f.Transactions.Relay().Validate())
 	f.Transactions.validate(&found)
+	found.add("feature_flags", proxy.Config{Features: f.FeatureFlags}.Validate())
 	f.validateStorages(&found)
 
 	if found.all != nil {
