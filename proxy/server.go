@@ -72,6 +72,9 @@ type ServerConfig struct {
 	// LatencyBuckets are the upper bounds in seconds of the latency histograms. Default 1 ms to
 	// 25 min in eleven steps.
 	LatencyBuckets []float64
+	// MaxConnectionAge is after what time a connection is closed once its calls have ended, give or
+	// take a tenth, so that clients connect anew and spread over all proxies. 0 means never.
+	MaxConnectionAge time.Duration
 }
 
 // Server serves clients on any number of listeners. It may be used concurrently.
@@ -138,7 +141,9 @@ func (s *Server) prepare() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: pingMin, PermitWithoutStream: true,
 		}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: pingAfter, MaxConnectionAge: s.config.MaxConnectionAge,
+		}),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxRecvMsgSize(receiveMax),
