@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -159,6 +158,7 @@ func newAround(handler *Handler, log *zap.Logger) *around {
 	a := &around{
 		pins:     handler.pins,
 		named:    map[string]*zap.Logger{},
+		kinds:    map[string]func() prometheus.Gauge{},
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
@@ -171,11 +171,14 @@ func newAround(handler *Handler, log *zap.Logger) *around {
 			Help: "Calls of clients that are under way",
 		}, []string{"method_type"}),
 	}
-	a.relaying = sync.OnceValue(func() prometheus.Gauge {
-		return a.running.WithLabelValues(kindRelayed)
-	})
+	for _, kind := range []string{kindUnary, kindClient, kindServer, kindBoth} {
+		a.kinds[kind] = sync.OnceValue(func() prometheus.Gauge {
+			return a.running.WithLabelValues(kind)
+		})
+	}
 	for m := range methods.All() {
-		a.named[m.Name] = a.log.With(called(m.Name, kindRelayed)...)
+		kind := kindOf(m.ClientStream, m.ServerStream)
+		a.named[m.Name] = a.log.With(called(m.Name, kind)...)
 	}
 	return a
 }
@@ -194,7 +197,7 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 	healthpb.RegisterHealthServer(server, &health{
 		ready: s.dependencies.Ready, stopped: s.stopping,
 	})
-	reflection.Register(server)
+	registerReflection(server, s.dependencies.Handler.Methods)
 	if !s.enter(server) {
 		server.Stop()
 		return listener.Close() //nolint:wrapcheck // there is nothing to add
