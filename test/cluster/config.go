@@ -53,6 +53,11 @@ type Config struct {
 	Log *zap.Logger
 	// LogLevel is the proxy's (default "info"); at "debug" it logs every vote.
 	LogLevel string
+	// Head is put in front of the proxy's configuration file, where keys are that belong to no
+	// table.
+	Head string
+	// NodeAddress, if set, returns how a proxy's configuration writes a node's address.
+	NodeAddress func(address string) string
 	// Extra is appended to the proxy's configuration file.
 	Extra string
 }
