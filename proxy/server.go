@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -157,6 +156,7 @@ func (s *Server) prepare() error {
 func newAround(methods Methods, log *zap.Logger) *around {
 	a := &around{
 		named:    map[string]*zap.Logger{},
+		kinds:    map[string]func() prometheus.Gauge{},
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
@@ -169,11 +169,14 @@ func newAround(methods Methods, log *zap.Logger) *around {
 			Help: "Calls of clients that are under way",
 		}, []string{"method_type"}),
 	}
-	a.relaying = sync.OnceValue(func() prometheus.Gauge {
-		return a.running.WithLabelValues(kindRelayed)
-	})
+	for _, kind := range []string{kindUnary, kindClient, kindServer, kindBoth} {
+		a.kinds[kind] = sync.OnceValue(func() prometheus.Gauge {
+			return a.running.WithLabelValues(kind)
+		})
+	}
 	for m := range methods.All() {
-		a.named[m.Name] = a.log.With(called(m.Name, kindRelayed)...)
+		kind := kindOf(m.ClientStream, m.ServerStream)
+		a.named[m.Name] = a.log.With(called(m.Name, kind)...)
 	}
 	return a
 }
@@ -192,7 +195,7 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 	healthpb.RegisterHealthServer(server, &health{
 		ready: s.dependencies.Ready, stopped: s.stopping,
 	})
-	reflection.Register(server)
+	registerReflection(server, s.dependencies.Handler.Methods)
 	entrance := mux.Listener(&counting{Listener: listener, accepted: s.connections.WithLabelValues(
 		kindOfListener(listener, security))})
 	if !s.enter(serving{server, entrance}) {

@@ -121,12 +121,14 @@ func (s *server) startMembership(context.Context) error {
 	if err != nil {
 		return err
 	}
+	config := s.Config.Transactions.Membership(name)
+	config.Successor = s.Successor
 	s.membership, err = membership.New(membership.Dependencies{
 		Cluster:    s.Config.Cluster(),
 		Store:      s.store,
 		Health:     s.health,
 		Registerer: s.metrics,
-	}, s.log.Named("membership"), s.Config.Transactions.Membership(name))
+	}, s.log.Named("membership"), config)
 
 	return err
 }
