@@ -230,9 +230,9 @@ type serving struct {
 const handshakeWait = time.Second
 
 // Stop closes the listeners, then connections that do not say within a second what they are, and
-// waits for the calls under way. When the context ends first, their clients are cut off, and Stop goes on to
-// wait for the handlers, which let nodes end their writes; it returns the context's error then.
-// Whoever cannot wait for that calls Stop in a goroutine and exits.
+// waits for the calls under way. When the context ends first, their clients are cut off, and Stop
+// goes on to wait for the handlers, which let nodes end their writes; it returns the context's
+// error then. Whoever cannot wait for that calls Stop in a goroutine and exits.
 func (s *Server) Stop(ctx context.Context) error {
 	servers := s.stop()
 	done := make(chan struct{})

@@ -19,9 +19,9 @@ func configurationCommand() *cli.Command {
 		Commands: []*cli.Command{{
 			Name:  "validate",
 			Usage: "say what is wrong with a configuration file",
-			Description: "Reads the file from standard input. A good one gives no output and exit " +
-				"status 0; otherwise everything that is wrong is printed as JSON, and the exit " +
-				"status is 2:\n\n   praefect configuration validate < config.toml",
+			Description: "Reads the file from standard input. A good one gives no output and " +
+				"exit status 0; otherwise everything that is wrong is printed as JSON, and " +
+				"the exit status is 2:\n\n   praefect configuration validate < config.toml",
 			HideHelpCommand: true,
 			OnUsageError:    reportUsage,
 			Action:          validateConfiguration,

@@ -33,7 +33,7 @@ func TestRefreshing(t *testing.T) {
 		refreshed, err := refreshing{counted, time.Minute}.Build(
 			resolver.Target{}, nil, resolver.BuildOptions{})
 		require.NoError(t, err)
-		time.Sleep(3*time.Minute + time.Second) //nolint:forbidigo // The clock of the bubble.
+		<-time.After(3*time.Minute + time.Second)
 		refreshed.Close()
 		require.Equal(t, names{asked: 3, closed: 1}, *counted)
 	})

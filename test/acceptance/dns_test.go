@@ -117,7 +117,8 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(reached()) == 3 }, wait, tick)
 
-	require.NoError(t, os.WriteFile(server.hosts, []byte(strings.Join(records[1:], "\n")+"\n"), 0o644))
+	fewer := strings.Join(records[1:], "\n") + "\n"
+	require.NoError(t, os.WriteFile(server.hosts, []byte(fewer), 0o644))
 	require.NoError(t, server.process.Signal(syscall.SIGHUP))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()

@@ -27,7 +27,8 @@ func TestDatabaseFailover(t *testing.T) {
 	defer func() { require.NoError(t, second.Stop()) }()
 
 	database := cluster.DatabaseOn(first, "praefect")
-	database.Host = second.Host() + "," + first.Host() // The one that takes writes is not the first.
+	// The one that takes writes is not the first.
+	database.Host = second.Host() + "," + first.Host()
 	c := start(t, cluster.Config{Database: database, Proxies: 2})
 	conn := dialled(t, c, c.Proxies()[0].Address)
 	repository := create(t, conn, "before.git")

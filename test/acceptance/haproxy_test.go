@@ -34,7 +34,8 @@ listen praefect
   default-server check inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions
 `, address)
 	for _, proxy := range proxies {
-		fmt.Fprintf(&text, "  server %s %s\n", proxy.Name, strings.TrimPrefix(proxy.Address, "tcp://"))
+		fmt.Fprintf(&text, "  server %s %s\n",
+			proxy.Name, strings.TrimPrefix(proxy.Address, "tcp://"))
 	}
 	settings := filepath.Join(t.TempDir(), "haproxy.cfg")
 	require.NoError(t, os.WriteFile(settings, []byte(text.String()), 0o600))

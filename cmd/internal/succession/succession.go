@@ -1,9 +1,9 @@
 // Package succession lets a running program be replaced by a new process of itself, with another
 // binary or another configuration, without a moment in which nobody listens.
 //
-// The new process inherits the listeners. While it starts, the old one goes on; when it says that it
-// is ready, the old one is told to end, and no connection was refused meanwhile. When it does not
-// get ready within a minute, or ends before, it is forgotten and the old one serves on.
+// The new process inherits the listeners. While it starts, the old one goes on; when it says that
+// it is ready, the old one is told to end, and no connection was refused meanwhile. When it does
+// not get ready within a minute, or ends before, it is forgotten and the old one serves on.
 //
 // It does nothing about what both share beside listeners: two processes of one name live for as
 // long as calls of the old one last.
@@ -53,7 +53,9 @@ func New(log *zap.Logger, getenv func(string) string) (*Succession, error) {
 	if !enabled && pidFile == "" {
 		return nil, nil //nolint:nilnil // Nothing was asked for, and nothing is wrong.
 	}
-	upgrader, err := tableflip.New(tableflip.Options{PIDFile: pidFile, UpgradeTimeout: readyTimeout})
+	upgrader, err := tableflip.New(tableflip.Options{
+		PIDFile: pidFile, UpgradeTimeout: readyTimeout,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("prepare replacement: %w", err)
 	}
