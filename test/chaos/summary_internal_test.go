@@ -183,7 +183,9 @@ func TestParse(t *testing.T) {
 	require.Equal(t, 30*time.Second, s.duration())
 	require.True(t, strings.HasSuffix(s.praefect, "/test/chaos/bin/x"))
 	require.Contains(t, s.again(), "make chaos SEED=5 MINUTES=0.5 PROXIES=2 NODES=1")
-	for _, bad := range []string{"-program x", "-proxies 0", "-nodes 0", "-minutes 0", "-workers 0", "-x"} {
+	for _, bad := range []string{
+		"-program x", "-proxies 0", "-nodes 0", "-minutes 0", "-workers 0", "-x",
+	} {
 		_, err := parse(strings.Fields(bad))
 		require.Error(t, err, bad)
 	}
