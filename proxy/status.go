@@ -50,6 +50,7 @@ func doubts() []rule {
 func requests() []rule {
 	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
+		{err: ErrPartition, code: codes.Unimplemented},
 		{err: learn.ErrUnknown, code: codes.Unimplemented},
 		{err: learn.ErrUnreachable, code: codes.Unavailable},
 		{err: learn.ErrInvalidConfig, code: codes.Internal},
@@ -85,6 +86,7 @@ func decisions() []rule {
 		{err: coordinator.ErrMetadataUnavailable, code: codes.Unavailable},
 		{err: coordinator.ErrTurnTaken, code: codes.Unavailable},
 		{err: coordinator.ErrLeaseLost, code: codes.Unavailable},
+		{err: coordinator.ErrTimelineChanged, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryUnreachable, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
 		{err: coordinator.ErrCreationUndone, code: codes.Aborted},
