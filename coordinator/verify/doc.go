@@ -10,10 +10,10 @@
 //	 |               |----- missing, no other is current -> kept, told, left alone for a while
 //	 +---------------+----- no answer
 //
-// When the primary's replica was found, the checksums of all current replicas are compared too. They
-// are taken beside the writers, so they count only if generation and turn were unchanged around
-// them. A difference, and each so-manieth comparison whatever it says, asks for the exact one under
-// the turn, which package coordinator/recovery makes: that is who decides what differs.
+// When the primary's replica was found, the checksums of all current replicas are compared too.
+// They are taken beside the writers, so they count only if generation and turn were unchanged
+// around them. A difference, and each so-manieth comparison whatever it says, asks for the exact
+// one under the turn, which package coordinator/recovery makes: that decides what differs.
 //
 // # Invariants
 //
