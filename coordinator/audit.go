@@ -8,8 +8,8 @@ import (
 // Auditor keeps which replicas were last found on their disks, and when.
 type Auditor interface {
 	// ClaimAudits leaves replicas of healthy storages to the caller that were not found for longer
-	// than the interval: those that were never found first, then the oldest. Replicas that are known
-	// to be absent, or that a repair may be writing to, are none of them.
+	// than the interval: those that were never found first, then the oldest. Replicas that are
+	// known to be absent, or that a repair may be writing to, are none of them.
 	ClaimAudits(ctx context.Context, request AuditRequest) ([]Audit, error)
 	// EndAudit gives a claim back. A replica that was found is not looked for again within the
 	// interval; any other is left alone for the given time.

@@ -212,3 +212,9 @@ var loseReplicaSQL string
 
 //go:embed sql/count_sweep.sql
 var countSweepSQL string
+
+//go:embed sql/list_turns.sql
+var listTurnsSQL string
+
+//go:embed sql/list_repairs.sql
+var listRepairsSQL string

@@ -212,7 +212,9 @@ func TestT164FailedLooksAreRepeated(t *testing.T) {
 	w.sick = true
 	w.run(t, verify.Config{Interval: time.Hour})
 	const failed = "replica could not be verified"
-	w.await(t, func(c *assert.CollectT) { assert.Greater(c, w.logs.FilterMessage(failed).Len(), 2) })
+	w.await(t, func(c *assert.CollectT) {
+		assert.Greater(c, w.logs.FilterMessage(failed).Len(), 2)
+	})
 	require.Zero(t, w.replica(t, "a").VerifiedAt)
 	w.set(func() { w.sick = false })
 	w.await(t, func(c *assert.CollectT) { assert.NotZero(c, w.replica(c, "a").VerifiedAt) })
