@@ -122,6 +122,9 @@ func (g *group) additional(ctx context.Context, key Key) (route, error) {
 	return found, err
 }
 
+// all are the storages that are configured.
+func (g *group) all() set { return 1<<len(g.config.Storages) - 1 }
+
 // healthy are the storages that this process can reach.
 func (g *group) healthy() set { return g.found(g.local) }
 

@@ -19,6 +19,7 @@ type Store interface {
 	Recoverer
 	Verifier
 	Members
+	Operator
 }
 
 // Reader reads metadata.
@@ -138,6 +139,8 @@ type Creation struct {
 	Participants []Storage
 	// Assigned holds the participants and those that are filled by repair later.
 	Assigned []Storage
+	// Everywhere says that storages which are configured later are assigned too.
+	Everywhere bool
 	// Incarnation is that of the proxy that creates it.
 	Incarnation Incarnation
 }

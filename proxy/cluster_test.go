@@ -24,6 +24,7 @@ import (
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
 	"praefect/proxy/gitalypb"
+	"praefect/proxy/learn"
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
@@ -98,7 +99,8 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		c.nodes = append(c.nodes, n)
 		storages = append(storages, coordinator.Storage(storage))
 		nodes = append(nodes, backend.Node{
-			VirtualStorage: virtualStorage, Storage: storage, Address: n.address, Token: "inner",
+			VirtualStorage: virtualStorage, Storage: storage,
+			Address: "tcp://" + n.address, Token: "inner",
 		})
 	}
 	c.decide(storages, s)
@@ -143,9 +145,13 @@ func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 	}, zap.NewNop(), backend.DefaultConfig())
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { require.NoError(c.t, pool.Close()) })
+	learner, err := learn.New(pool, c.metrics, c.log, learn.Config{})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { require.NoError(c.t, learner.Close()) })
 	handler, err := proxy.New(proxy.Dependencies{
 		Coordinator: c.coordinator, Registry: c.registry, Connections: pool, Relay: c.relay,
-		Sidechannels: sidechannels, Methods: method.Builtin(), Registerer: c.metrics,
+		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
+		Registerer: c.metrics,
 	}, c.log, proxy.Config{Grace: patience})
 	require.NoError(c.t, err)
 	return handler

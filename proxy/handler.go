@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -34,6 +35,11 @@ type Methods interface {
 	All() iter.Seq[*method.Method]
 }
 
+// Learner finds out about methods that [Methods] lacks.
+type Learner interface {
+	Learn(ctx context.Context, name string) (*method.Method, error)
+}
+
 // Dependencies are what a [Handler] works with. None may be nil.
 type Dependencies struct {
 	Coordinator  *coordinator.Coordinator
@@ -42,6 +48,7 @@ type Dependencies struct {
 	Relay        *relay.Relay
 	Sidechannels *sidechannel.Registry
 	Methods      Methods
+	Learner      Learner
 	Registerer   prometheus.Registerer
 }
 
@@ -71,9 +78,9 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, e
 // Its errors are those of the table in status.go, or statuses of nodes.
 func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	name, _ := grpc.MethodFromServerStream(stream)
-	called, known := h.Methods.Lookup(name)
-	if !known || !relayed(called) {
-		return fmt.Errorf("%w: %s", ErrUnknownMethod, name)
+	called, err := h.lookup(stream.Context(), name)
+	if err != nil {
+		return err
 	}
 	h.metrics.called(called)
 
@@ -95,6 +102,21 @@ func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	outcome, err := h.write(ctx, c)
 	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
 	return err
+}
+
+// lookup returns a method that can be carried.
+func (h *Handler) lookup(ctx context.Context, name string) (*method.Method, error) {
+	called, known := h.Methods.Lookup(name)
+	if !known {
+		var err error
+		if called, err = h.Learner.Learn(ctx, name); err != nil {
+			return nil, err
+		}
+	}
+	if !relayed(called) {
+		return nil, fmt.Errorf("%w: %s", ErrUnknownMethod, name)
+	}
+	return called, nil
 }
 
 // relayed tells whether calls of a method can be carried. What the proxy answers itself does not

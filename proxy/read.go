@@ -59,12 +59,21 @@ func (h *Handler) attempts(
 			c.visit.add(zap.String("storage", string(storage)))
 			return err
 		}
-		tried, failed = append(tried, storage), repeatable.Err
+		tried, failed = append(tried, storage), lasting(failed, repeatable.Err)
 		h.metrics.retries.Inc()
 		c.visit.log().Warn("read failed on replica", zap.Inline(c.key),
 			zap.String("storage", string(storage)), zap.Error(repeatable.Err))
 	}
 	return failed
+}
+
+// lasting returns which of two failures the client is told. That one replica does not know the
+// method says little when another one that may know it was not available.
+func lasting(before, now error) error {
+	if before != nil && status.Code(now) == codes.Unimplemented {
+		return before
+	}
+	return now
 }
 
 // readFrom carries the call to one storage.

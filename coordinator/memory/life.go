@@ -29,7 +29,7 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 			State: coordinator.StateCreating, Primary: creation.Primary, Epoch: 1,
 		},
 		replicas: map[coordinator.Storage]*replica{},
-		creator:  creation.Incarnation,
+		creator:  creation.Incarnation, everywhere: creation.Everywhere,
 	}
 	for _, storage := range creation.Assigned {
 		created.replicas[storage] = &replica{generation: coordinator.Absent, assigned: true}

@@ -20,6 +20,7 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 		"participants":    names(creation.Participants),
 		"assigned":        names(creation.Assigned),
 		"incarnation":     int64(creation.Incarnation),
+		"everywhere":      creation.Everywhere,
 	}, coordinator.ErrLeaseLost)
 }
 

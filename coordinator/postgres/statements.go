@@ -143,3 +143,30 @@ var listenSQL string
 
 //go:embed sql/probe.sql
 var probeSQL string
+
+//go:embed sql/deficient_edge.sql
+var deficientEdgeSQL string
+
+//go:embed sql/deficient.sql
+var deficientSQL string
+
+//go:embed sql/assign.sql
+var assignSQL string
+
+//go:embed sql/appoint.sql
+var appointSQL string
+
+//go:embed sql/track.sql
+var trackSQL string
+
+//go:embed sql/forget.sql
+var forgetSQL string
+
+//go:embed sql/untracked.sql
+var untrackedSQL string
+
+//go:embed sql/unverify.sql
+var unverifySQL string
+
+//go:embed sql/probe_write.sql
+var probeWriteSQL string

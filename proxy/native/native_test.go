@@ -42,9 +42,24 @@ const (
 type nodeServer struct {
 	gitalypb.UnimplementedServerServiceServer
 	gitalypb.UnimplementedObjectPoolServiceServer
+	gitalypb.UnimplementedRepositoryServiceServer
 	name string
 	pool string
 	key  string
+	// gone says that nothing is on its disk.
+	gone bool
+}
+
+func (n *nodeServer) RepositoryExists(
+	context.Context, *gitalypb.RepositoryExistsRequest,
+) (*gitalypb.RepositoryExistsResponse, error) {
+	return &gitalypb.RepositoryExistsResponse{Exists: !n.gone}, nil
+}
+
+func (n *nodeServer) CalculateChecksum(
+	context.Context, *gitalypb.CalculateChecksumRequest,
+) (*gitalypb.CalculateChecksumResponse, error) {
+	return &gitalypb.CalculateChecksumResponse{Checksum: "checksum"}, nil
 }
 
 func (n *nodeServer) ServerInfo(
@@ -125,6 +140,7 @@ func setup(t *testing.T) *cluster {
 		c.conns[name] = serve(t, func(s *grpc.Server) error {
 			gitalypb.RegisterServerServiceServer(s, server)
 			gitalypb.RegisterObjectPoolServiceServer(s, server)
+			gitalypb.RegisterRepositoryServiceServer(s, server)
 			return nil
 		})
 	}
@@ -142,7 +158,8 @@ func setup(t *testing.T) *cluster {
 	require.NoError(t, err)
 	services := native.New(native.Dependencies{
 		Directory: c.coordinator, Router: c.coordinator, Nodes: c, Disks: c,
-		Readiness: c.readiness,
+		Operations: c.coordinator,
+		Readiness:  c.readiness,
 	}, zaptest.NewLogger(t))
 	c.client = serve(t, func(s *grpc.Server) error { return services.Register(s) })
 	return c

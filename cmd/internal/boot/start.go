@@ -23,6 +23,7 @@ import (
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
 	"praefect/proxy/digest"
+	"praefect/proxy/learn"
 	"praefect/proxy/method"
 	"praefect/proxy/native"
 	"praefect/proxy/relay"
@@ -161,6 +162,11 @@ func (s *server) startCalls(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	learner, err := learn.New(s.pool, s.metrics, s.log.Named("learn"), learn.Config{})
+	if err != nil {
+		return err
+	}
+	s.onEnd("learning of methods", learner.Close)
 	handler, err := proxy.New(proxy.Dependencies{
 		Coordinator:  s.coordinator,
 		Registry:     s.votes,
@@ -168,6 +174,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		Relay:        s.relay,
 		Sidechannels: s.sidechannels,
 		Methods:      method.Builtin(),
+		Learner:      learner,
 		Registerer:   s.metrics,
 	}, s.log.Named("proxy"), proxy.Config{Grace: s.Config.Transactions.Registry().GraceMax})
 	if err != nil {
@@ -197,11 +204,12 @@ func (s *server) startCalls(context.Context) (err error) {
 
 func (s *server) native() *native.Services {
 	return native.New(native.Dependencies{
-		Directory: s.coordinator,
-		Router:    s.coordinator,
-		Nodes:     s.pool,
-		Disks:     s.copier,
-		Readiness: s.readiness(),
+		Directory:  s.coordinator,
+		Router:     s.coordinator,
+		Nodes:      s.pool,
+		Disks:      s.copier,
+		Operations: s.coordinator,
+		Readiness:  s.readiness(),
 	}, s.log.Named("native"))
 }
 
