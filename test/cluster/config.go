@@ -16,7 +16,7 @@ type Programs struct {
 	// Gitaly, if set, is an unmodified Gitaly, whose other programs lie beside it. It runs in place
 	// of Node; what Config says of hooks and of nodes' deadlines does not concern it.
 	Gitaly string
-	// Git is the Git of the nodes (default: the one of PATH).
+	// Git is the Git of the nodes (default: the one of PATH, or what Gitaly has built in).
 	Git string
 }
 
@@ -78,9 +78,6 @@ const DatabaseParty = "database"
 const defaultGracefulStop = 10 * time.Second
 
 func (c Config) withDefaults() Config {
-	if c.Programs.Git == "" {
-		c.Programs.Git = "git"
-	}
 	if c.VirtualStorage == "" {
 		c.VirtualStorage = "default"
 	}

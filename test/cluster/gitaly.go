@@ -10,6 +10,7 @@ import (
 // gitaly starts an unmodified Gitaly on a node's storage.
 type gitaly struct {
 	program, config string
+	env             []string
 }
 
 // newGitaly writes the configuration of a Gitaly for the node. It needs a runtime directory with a
@@ -33,7 +34,11 @@ func newGitaly(n *Node, programs Programs, dir, gitlab string) (*gitaly, error) 
 	line("listen_addr = %q", strings.TrimPrefix(n.Address, "tcp://"))
 	line("bin_dir = %q\nruntime_dir = %q", filepath.Dir(g.program), runtime)
 	line("[auth]\ntoken = %q", n.token)
-	line("[git]\nbin_path = %q\nignore_gitconfig = true", programs.Git)
+	line("[git]\nignore_gitconfig = true")
+	if programs.Git != "" {
+		// Without it a Gitaly that has Git built in would prefer that.
+		g.env = []string{"GITALY_TESTING_GIT_BINARY=" + programs.Git}
+	}
 	line("[gitlab]\nurl = %q\nsecret_file = %q", gitlab, secret)
 	line("[logging]\nformat = \"json\"\nlevel = \"info\"\ndir = %q", filepath.Join(dir, "log"))
 	line("[[storage]]\nname = %q\npath = %q", n.Storage, n.Disk)

@@ -67,7 +67,7 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 func (n *Node) Start(ctx context.Context) error {
 	line := slices.Concat(n.wrapper, n.command())
 	process, err := Spawn(Command{
-		Path: line[0], Args: line[1:], Env: []string{"PRAEFECT_NODE_TOKEN=" + n.token}, Log: n.log,
+		Path: line[0], Args: line[1:], Env: n.env(), Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Storage, err)
@@ -81,6 +81,14 @@ func (n *Node) Start(ctx context.Context) error {
 	return nil
 }
 
+func (n *Node) env() []string {
+	if n.gitaly != nil {
+		return n.gitaly.env
+	}
+
+	return []string{"PRAEFECT_NODE_TOKEN=" + n.token}
+}
+
 // command is what starts the node's program.
 func (n *Node) command() []string {
 	if n.gitaly != nil {
@@ -88,7 +96,10 @@ func (n *Node) command() []string {
 	}
 	args := []string{
 		n.program, "-listen", n.Address, "-storage", n.Storage, "-path", n.Disk,
-		"-hooks", n.hooks, "-git", n.git,
+		"-hooks", n.hooks,
+	}
+	if n.git != "" {
+		args = append(args, "-git", n.git)
 	}
 	if !n.sync {
 		args = append(args, "-no-sync")
