@@ -34,7 +34,8 @@ type needs struct {
 func trials() []trial {
 	var all []trial
 	for _, group := range [][]trial{
-		creations(), transports(), references(),
+		creations(), transports(), references(), operations(), fetches(), pools(),
+		contents(),
 	} {
 		all = append(all, group...)
 	}
