@@ -38,6 +38,9 @@ func (w *Worker) verify(ctx context.Context, verification coordinator.Verificati
 		c.log.Warn("replicas are compared later", zap.String("result", result), zap.Error(err))
 		c.again(bounded)
 	case result == resultEqual || result == resultDropped:
+		if verification.Doubtful {
+			w.unlock(bounded, repository, c.log)
+		}
 		if err := w.Store.Verified(bounded, verification); err != nil {
 			c.log.Warn("verification is done again", zap.Error(err))
 		}

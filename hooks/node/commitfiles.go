@@ -146,7 +146,7 @@ func (n *Node) editTree(
 		return "", fmt.Errorf("create directory of index: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	i := index{node: n, repo: repo, file: filepath.Join(dir, "index")}
+	i := index{node: n, repo: repo, file: filepath.Join(dir, "index"), work: dir}
 	if len(base) > 0 {
 		if _, err := i.git(ctx, nil, "read-tree", base[0]); err != nil {
 			return "", err
@@ -166,12 +166,14 @@ type index struct {
 	node *Node
 	repo repository
 	file string
+	// work is an empty directory: Git edits no index without a work tree.
+	work string
 }
 
 func (i index) git(ctx context.Context, input []byte, args ...string) (string, error) {
 	output, err := i.node.git.Output(ctx, git.Command{
 		Repository: i.repo.path, Args: args, Stdin: bytes.NewReader(input),
-		Env: []string{"GIT_INDEX_FILE=" + i.file},
+		Env: []string{"GIT_INDEX_FILE=" + i.file, "GIT_WORK_TREE=" + i.work},
 	})
 	if err != nil {
 		return "", fmt.Errorf("edit tree: %w", err)

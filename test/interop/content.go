@@ -24,7 +24,7 @@ func contents() []trial {
 		{name: "content/detached-head", run: detachedHead},
 		{
 			name: "content/reftable", run: reftable,
-			needs: needs{gitaly: "it migrates references", git: version{2, 48}},
+			needs: needs{gitaly: "it has both formats of references", git: version{2, 45}},
 		},
 	}
 }
@@ -166,21 +166,17 @@ func detachedHead(t *take) {
 	r.requireEqual()
 }
 
-// reftable migrates the references of a repository to another format and goes on writing.
+// reftable writes to a repository whose references are in the newer format.
 func reftable(t *take) {
-	r := t.create()
+	r := t.createWith(gitalypb.ObjectFormat_OBJECT_FORMAT_SHA1, "new-repo-reftable-backend")
+	found, err := r.look()
+	require.NoError(t, err)
+	for _, node := range t.stage.Nodes() {
+		require.FileExists(t, filepath.Join(node.Path(found.path), "reftable", "tables.list"))
+	}
 	c := t.filled(r)
-	r.mutate(func(options ...grpc.CallOption) error {
-		_, err := t.repositories().MigrateReferenceBackend(t.context,
-			&gitalypb.MigrateReferenceBackendRequest{
-				Repository:             r.proto,
-				TargetReferenceBackend: gitalypb.MigrateReferenceBackendRequest_REFERENCE_BACKEND_REFTABLE,
-			}, options...)
-
-		return err
-	})
 	three := c.commit("third", "three\n")
-	_, err := overHTTP(c, r, "push", "--quiet", remote, "main", "main:more")
+	_, err = overHTTP(c, r, "push", "--quiet", remote, "main", "main:more")
 	require.NoError(t, err)
 	r.requireEqual()
 	require.Equal(t, three, r.reference("refs/heads/main"))

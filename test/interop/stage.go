@@ -62,6 +62,7 @@ func newStage(ctx context.Context, config cluster.Config, extra string) (*stage,
 	defer cancel()
 	config.Dir, config.Outside = filepath.Join(dir, "cluster"), []string{plain}
 	config.LogLevel, config.Extra = "debug", patience+extra
+	config.Env = append(config.Env, stopVariable(dir))
 	if s.Cluster, err = cluster.Start(ctx, config); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

@@ -35,7 +35,7 @@ func trials() []trial {
 	var all []trial
 	for _, group := range [][]trial{
 		creations(), transports(), references(), operations(), fetches(), pools(),
-		contents(),
+		contents(), crashes(),
 	} {
 		all = append(all, group...)
 	}
@@ -83,6 +83,7 @@ func (s *stage) try(ctx context.Context, one trial) row {
 
 	return row{
 		name: one.name, took: time.Since(begin), skipped: t.skipped, failures: t.failures(),
+		notes: strings.Join(t.notes, ", "),
 	}
 }
 
@@ -91,6 +92,7 @@ type row struct {
 	name     string
 	took     time.Duration
 	skipped  string
+	notes    string
 	failures []string
 }
 
@@ -110,7 +112,8 @@ func (r *report) add(one row) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 
-	text := fmt.Sprintf("%-7s %-44s took=%.1fs\n", "ok", one.name, one.took.Seconds())
+	text := fmt.Sprintf("%-7s %-44s took=%.1fs %s", "ok", one.name, one.took.Seconds(), one.notes)
+	text = strings.TrimSpace(text) + "\n"
 	switch {
 	case one.skipped != "":
 		r.skipped++

@@ -25,6 +25,7 @@ type take struct {
 
 	mu     sync.Mutex // guards the fields below
 	failed []string
+	notes  []string
 	undo   []func()
 }
 
@@ -33,6 +34,13 @@ func (t *take) Errorf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.failed = append(t.failed, fmt.Sprintf(format, args...))
+}
+
+// note adds a figure to the row of the case.
+func (t *take) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.notes = append(t.notes, fmt.Sprintf(format, args...))
 }
 
 // FailNow implements require.TestingT.
