@@ -16,6 +16,14 @@ import (
 // read carries a call to a replica, and to another one when that fails before the client was
 // given anything.
 func (h *Handler) read(ctx context.Context, c *call) error {
+	err := h.readReplica(ctx, c)
+	if c.method.Anywhere && errors.Is(err, coordinator.ErrRepositoryNotFound) {
+		return h.readAnywhere(ctx, c)
+	}
+	return err
+}
+
+func (h *Handler) readReplica(ctx context.Context, c *call) error {
 	primaryOnly := c.primaryOnly()
 	return h.attempts(c, func(tried []coordinator.Storage) (coordinator.Storage, error) {
 		route, err := h.Coordinator.Read(ctx, c.key, coordinator.ReadOptions{
@@ -39,6 +47,20 @@ func (h *Handler) readStorage(ctx context.Context, c *call) error {
 			return "", err
 		}
 		return storage, h.readFrom(ctx, c, place{storage: storage})
+	})
+}
+
+// readAnywhere carries a call about a repository that is not known to any healthy node, which says
+// in its own words that there is none.
+func (h *Handler) readAnywhere(ctx context.Context, c *call) error {
+	return h.attempts(c, func(tried []coordinator.Storage) (coordinator.Storage, error) {
+		storage, err := h.Coordinator.StorageRead(ctx, c.key.VirtualStorage, tried)
+		if err != nil {
+			return "", err
+		}
+		return storage, h.readFrom(ctx, c, place{
+			storage: storage, replicaPath: c.key.RelativePath,
+		})
 	})
 }
 

@@ -50,6 +50,7 @@ func doubts() []rule {
 func requests() []rule {
 	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
+		{err: ErrPartition, code: codes.Unimplemented},
 		{err: learn.ErrUnknown, code: codes.Unimplemented},
 		{err: learn.ErrUnreachable, code: codes.Unavailable},
 		{err: learn.ErrInvalidConfig, code: codes.Internal},

@@ -90,7 +90,7 @@ func probesOf(storages []configfile.VirtualStorage, out io.Writer) []*probe {
 				})
 			}
 			p := probes[i]
-			p.token = node.Token
+			p.token = node.Token.Reveal()
 			p.storages[node.Storage] = append(p.storages[node.Storage], virtual.Name)
 		}
 	}

@@ -58,7 +58,8 @@ type Config struct {
 	Clock Clock
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, defaultLease)
 	c.Margin = cmp.Or(c.Margin, defaultMargin)
 	c.Resign = cmp.Or(c.Resign, defaultResign)
@@ -81,7 +82,7 @@ func (c Config) validate() error {
 }
 
 // End is after what time without renewal everybody agrees that a lease is over.
-func (c Config) End() time.Duration { return c.withDefaults().ttl() }
+func (c Config) End() time.Duration { return c.WithDefaults().ttl() }
 
 // ttl is the time that the store is given.
 func (c Config) ttl() time.Duration { return c.Lease + c.Margin }

@@ -45,7 +45,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 		return nil, err
 	}
 	w := &Worker{
-		Dependencies: dependencies, config: config.withDefaults(), log: log,
+		Dependencies: dependencies, config: config.WithDefaults(), log: log,
 		news: make(chan struct{}, 1), enlisted: make(chan struct{}),
 	}
 	w.lease.Store(&lease{over: true})

@@ -170,3 +170,27 @@ var unverifySQL string
 
 //go:embed sql/probe_write.sql
 var probeWriteSQL string
+
+//go:embed sql/legacy_present.sql
+var legacyPresentSQL string
+
+//go:embed sql/legacy_serving.sql
+var legacyServingSQL string
+
+//go:embed sql/legacy_read.sql
+var legacyReadSQL string
+
+//go:embed sql/import_taken.sql
+var importTakenSQL string
+
+//go:embed sql/export_blocked.sql
+var exportBlockedSQL string
+
+//go:embed sql/export_read.sql
+var exportReadSQL string
+
+//go:embed sql/export_stale.sql
+var exportStaleSQL string
+
+//go:embed sql/export_known.sql
+var exportKnownSQL string

@@ -57,6 +57,9 @@ type Method struct {
 	// give it.
 	PrimaryOnly bool
 
+	// Anywhere tells that a call about a repository which is not known goes to any node, because
+	// clients need that node's words for it.
+	Anywhere bool
 	// Sidechannel tells that bulk data travels outside the messages.
 	Sidechannel bool
 

@@ -132,6 +132,7 @@ func parseFlags(text string, method *Method) error {
 		"verify":          func(m *Method) { m.Verify = true },
 		"untransactional": func(m *Method) { m.Transactional = false },
 		"primary_only":    func(m *Method) { m.PrimaryOnly = true },
+		"anywhere":        func(m *Method) { m.Anywhere = true },
 		"sidechannel":     func(m *Method) { m.Sidechannel = true },
 		"local":           func(m *Method) { m.Local = true },
 	}

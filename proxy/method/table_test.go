@@ -152,6 +152,7 @@ func TestFlags(t *testing.T) {
 		"receive_pack": func(m *method.Method) bool { return m.ReceivePack },
 		"verify":       func(m *method.Method) bool { return m.Verify },
 		"primary_only": func(m *method.Method) bool { return m.PrimaryOnly },
+		"anywhere":     func(m *method.Method) bool { return m.Anywhere },
 		"sidechannel":  func(m *method.Method) bool { return m.Sidechannel },
 		"upsert":       func(m *method.Method) bool { return m.Update != nil },
 		"removal":      (*method.Method).Removes,
@@ -179,6 +180,7 @@ func wantFlags() map[string][]string {
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",
 		},
+		"anywhere": {"RepositoryService/BackupRepository"},
 		"sidechannel": {
 			"SSHService/SSHUploadPackWithSidechannel",
 			"SmartHTTPService/PostUploadPackWithSidechannel",
@@ -198,8 +200,8 @@ func wantFlags() map[string][]string {
 		},
 		"local": {
 			"InternalGitaly/WalkRepos", "ObjectPoolService/DeleteObjectPool",
-			"ObjectPoolService/GetObjectPool", "RepositoryService/BackupRepository",
-			"RepositoryService/RemoveRepository", "RepositoryService/RepositoryExists",
+			"ObjectPoolService/GetObjectPool", "RepositoryService/RemoveRepository",
+			"RepositoryService/RepositoryExists",
 		},
 	}
 }

@@ -1,15 +1,14 @@
 package boot
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"praefect/coordinator"
 	"praefect/coordinator/health"
@@ -22,6 +21,7 @@ import (
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/certificate"
 	"praefect/proxy/digest"
 	"praefect/proxy/learn"
 	"praefect/proxy/method"
@@ -45,6 +45,8 @@ type parts struct {
 	copier       *replicate.Copier
 	relay        *relay.Relay
 	front        *proxy.Server
+	// identity is what clients see behind TLS, nodes how nodes are met; nil without TLS.
+	identity, nodes *certificate.Store
 }
 
 // start makes all parts, and returns when the server answers calls.
@@ -54,6 +56,7 @@ func (s *server) start(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{"metrics", s.startMetrics},
+		{"certificates", s.startCertificates},
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
@@ -84,7 +87,7 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 		return nil
 	}
 
-	listener, err := listen(ctx, s.Config.PrometheusListenAddr)
+	listener, err := s.listen(ctx, s.Config.PrometheusListenAddr)
 	if err != nil {
 		return err
 	}
@@ -133,12 +136,9 @@ func (s *server) name() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the host's name: %w", err)
 	}
-	address := s.Config.ListenAddr
-	if address == "" {
-		address = s.Config.Socket()
-	}
 
-	return host + " " + address, nil
+	return host + " " + cmp.Or(
+		s.Config.ListenAddr, s.Config.Socket(), s.Config.TLSListenAddr), nil
 }
 
 func (s *server) startCoordinator(context.Context) (err error) {
@@ -195,8 +195,9 @@ func (s *server) startCalls(context.Context) (err error) {
 		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{
-		Multiplexing:   s.Config.Multiplexing(),
-		LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
+		Multiplexing:     s.Config.Multiplexing(),
+		LatencyBuckets:   s.Config.Prometheus.GRPCLatencyBuckets,
+		MaxConnectionAge: time.Duration(s.Config.MaxConnectionAge),
 	})
 
 	return err
@@ -291,38 +292,4 @@ func (s *server) awaitHealth(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// startListeners begins to accept calls. All addresses are taken before the first call is.
-func (s *server) startListeners(ctx context.Context) error {
-	var listeners []net.Listener
-	for _, address := range []string{s.Config.ListenAddr, s.Config.Socket()} {
-		if address == "" {
-			continue
-		}
-		listener, err := listen(ctx, address)
-		if err != nil {
-			return errors.Join(err, closeAll(listeners))
-		}
-		listeners = append(listeners, listener)
-	}
-
-	for _, listener := range listeners {
-		s.log.Info("listening at address", zap.Stringer("address", listener.Addr()),
-			zap.String("schema", listener.Addr().Network()))
-		s.serving.run(func(context.Context) error {
-			return s.front.Serve(listener, insecure.NewCredentials())
-		})
-	}
-
-	return nil
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, listener := range listeners {
-		errs = append(errs, listener.Close())
-	}
-
-	return errors.Join(errs...)
 }
