@@ -74,10 +74,11 @@ func (c *Copier) Copy(ctx context.Context, source Replica, target string) error 
 	return c.alignPool(ctx, source, to)
 }
 
-// Begin makes an empty repository on the target, in the formats of the source, unless there is one.
-// A copy then fetches what Git knows. Without it nodes begin with the source's files, and among
-// these are locks that a call that was cut off has left behind. It returns [ErrSourceMissing],
-// [ErrUnknownNode], or a node's status.
+// Begin makes an empty repository on the target, in the object format of the source, unless there
+// is one. A copy then fetches what Git knows. Without it nodes begin with the source's files, and
+// among these are locks that a call that was cut off has left behind. Where the source has its
+// references in tables it does nothing: no call makes an empty repository of that kind. It returns
+// [ErrSourceMissing], [ErrUnknownNode], or a node's status.
 func (c *Copier) Begin(ctx context.Context, source Replica, target string) error {
 	from, known := c.nodes.Conn(source.VirtualStorage, source.Storage)
 	to, ok := c.nodes.Conn(source.VirtualStorage, target)
@@ -100,7 +101,7 @@ func (c *Copier) Begin(ctx context.Context, source Replica, target string) error
 		return fmt.Errorf("ask %q for kind of references: %w", source.Storage, err)
 	}
 	if info.GetReferences().GetReferenceBackend() == reftable {
-		ctx = metadata.AppendToOutgoingContext(ctx, featureReftable, "true")
+		return nil
 	}
 	_, err = gitalypb.NewRepositoryServiceClient(to).CreateRepository(ctx,
 		&gitalypb.CreateRepositoryRequest{
@@ -113,11 +114,7 @@ func (c *Copier) Begin(ctx context.Context, source Replica, target string) error
 	return nil
 }
 
-// What makes a node keep the references of a new repository in tables.
-const (
-	featureReftable = "gitaly-feature-new-repo-reftable-backend"
-	reftable        = gitalypb.RepositoryInfoResponse_ReferencesInfo_REFERENCE_BACKEND_REFTABLE
-)
+const reftable = gitalypb.RepositoryInfoResponse_ReferencesInfo_REFERENCE_BACKEND_REFTABLE
 
 // Remove removes the replica from the node's disk. A replica that is not there counts as removed.
 func (c *Copier) Remove(ctx context.Context, replica Replica) error {

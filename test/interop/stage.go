@@ -38,6 +38,8 @@ type stage struct {
 	dir    string
 	gitaly bool
 	git    version
+	// program is the Git of the nodes, if one was named.
+	program string
 	// writes is how many writes the case with many makes.
 	writes int
 
@@ -54,7 +56,8 @@ func newStage(ctx context.Context, config cluster.Config, writes int) (*stage, e
 		return nil, fmt.Errorf("create directory: %w", err)
 	}
 	s := &stage{
-		dir: dir, writes: writes, gitaly: config.Programs.Gitaly != "", direct: map[string]*grpc.ClientConn{},
+		dir: dir, writes: writes, program: config.Programs.Git,
+		gitaly: config.Programs.Gitaly != "", direct: map[string]*grpc.ClientConn{},
 	}
 	if s.git, err = versionOf(ctx, config.Programs.Git); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

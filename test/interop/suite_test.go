@@ -19,7 +19,8 @@ func TestBundledNode(t *testing.T) {
 	t.Parallel()
 
 	s := settings{
-		workers: workersDefault, writes: writesInTest, keep: t.TempDir(), selected: regexp.MustCompile(""),
+		workers: workersDefault, writes: writesInTest, keep: t.TempDir(),
+		selected: regexp.MustCompile(""),
 	}
 	report := &report{out: t.Output()}
 	require.NoError(t, s.try(t.Context(), choose(s.selected), report))
