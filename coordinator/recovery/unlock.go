@@ -36,6 +36,10 @@ func (w *Worker) unlock(
 	if strings.HasPrefix(repository.ReplicaPath, poolPrefix) {
 		return
 	}
+	if !w.beginUnlocking(repository.ID) {
+		return
+	}
+	defer w.endUnlocking(repository.ID)
 	u := &unlocking{
 		Worker: w, id: repository.ID, key: repository.Key, log: log,
 		seen: map[coordinator.Storage]lock{},
@@ -49,6 +53,23 @@ func (w *Worker) unlock(
 			return
 		}
 	}
+}
+
+// beginUnlocking returns false if somebody looks for locks of the repository already.
+func (w *Worker) beginUnlocking(id coordinator.RepositoryID) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.unlocking[id] {
+		return false
+	}
+	w.unlocking[id] = true
+	return true
+}
+
+func (w *Worker) endUnlocking(id coordinator.RepositoryID) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.unlocking, id)
 }
 
 // poolPrefix begins the replica paths of pools.
@@ -81,17 +102,21 @@ func (u *unlocking) step(ctx context.Context) (bool, error) {
 		return false, fmt.Errorf("read repository: %w", err)
 	}
 	unknown := u.look(ctx, repository, current(repository))
-	whole := !slices.ContainsFunc(repository.Replicas, func(replica coordinator.Replica) bool {
-		return replica.Assigned && replica.Generation != repository.Generation
-	})
 	if len(u.seen) == 0 {
-		return whole && !unknown, nil
+		return whole(repository) && !unknown, nil
 	}
 	victim := u.choose(repository)
-	if !whole || victim == "" {
+	if !whole(repository) || victim == "" {
 		return false, nil
 	}
 	return false, u.replace(ctx, victim)
+}
+
+// whole says that all assigned replicas are current.
+func whole(repository coordinator.Repository) bool {
+	return !slices.ContainsFunc(repository.Replicas, func(replica coordinator.Replica) bool {
+		return replica.Assigned && replica.Generation != repository.Generation
+	})
 }
 
 // look asks replicas for their locks. It returns true if some did not answer.
@@ -145,8 +170,8 @@ func (u *unlocking) replace(ctx context.Context, victim coordinator.Storage) err
 
 	repository, before := hold.Repository, u.seen[victim]
 	members := current(repository)
-	if u.look(ctx, repository, members) || u.seen[victim] != before || len(members) < 2 ||
-		!slices.Contains(members, victim) {
+	if !whole(repository) || len(members) < 2 || !slices.Contains(members, victim) ||
+		u.look(ctx, repository, members) || u.seen[victim] != before {
 		return nil // It has changed meanwhile, so the next look decides.
 	}
 	q := question{primary: repository.Primary}

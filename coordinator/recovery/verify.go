@@ -38,14 +38,14 @@ func (w *Worker) verify(ctx context.Context, verification coordinator.Verificati
 		c.log.Warn("replicas are compared later", zap.String("result", result), zap.Error(err))
 		c.again(bounded)
 	case result == resultEqual || result == resultDropped:
-		if verification.Doubtful {
-			w.unlock(bounded, repository, c.log)
-		}
 		if err := w.Store.Verified(bounded, verification); err != nil {
 			c.log.Warn("verification is done again", zap.Error(err))
 		}
 	}
 	w.metrics.verifications.WithLabelValues(string(repository.Key.VirtualStorage), result).Inc()
+	if verification.Doubtful {
+		w.unlock(bounded, repository, c.log)
+	}
 }
 
 // again makes the verification due earlier than its claim ends.

@@ -60,10 +60,12 @@ func TestLocks(t *testing.T) {
 			fail:  broken, want: "locks: refs/heads/a.lock refs/heads/new.lock",
 		},
 		"reftable": {
-			files: []string{"reftable/tables.list", "reftable/tables.list.lock", "objects/pack/x"},
+			files: []string{"reftable/tables.list.lock", "objects/pack/x"},
 			want:  "locks: reftable/tables.list.lock",
 		},
-		"no objects":       {files: []string{"refs/heads/x.lock"}, want: "locks: refs/heads/x.lock"},
+		"no objects": {
+			files: []string{"refs/heads/x.lock"}, want: "locks: refs/heads/x.lock",
+		},
 		"node fails early": {files: []string{"refs/heads/x.lock"}, fail: broken},
 	} {
 		t.Run(name, func(t *testing.T) {

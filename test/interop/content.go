@@ -3,9 +3,11 @@ package main
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/stretchr/testify/require"
@@ -166,9 +168,24 @@ func detachedHead(t *take) {
 	r.requireEqual()
 }
 
-// reftable writes to a repository whose references are in the newer format.
+// reftable brings a repository into the cluster whose references are in the newer format, and
+// writes to it.
 func reftable(t *take) {
-	r := t.createWith(gitalypb.ObjectFormat_OBJECT_FORMAT_SHA1, "new-repo-reftable-backend")
+	r := t.newRepository()
+	source := &gitalypb.Repository{
+		StorageName: plain, RelativePath: "reftable-" + filepath.Base(r.proto.GetRelativePath()),
+	}
+	program := cmp.Or(t.stage.program, "git")
+	output, err := exec.CommandContext(t.context, program, "init", "--bare", "--quiet",
+		"--ref-format=reftable", "--initial-branch=main",
+		t.stage.Outside()[0].Path(source.GetRelativePath())).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	r.mutate(func(options ...grpc.CallOption) error {
+		_, err := t.repositories().ReplicateRepository(t.servers(),
+			&gitalypb.ReplicateRepositoryRequest{Repository: r.proto, Source: source}, options...)
+
+		return err
+	})
 	found, err := r.look()
 	require.NoError(t, err)
 	for _, node := range t.stage.Nodes() {

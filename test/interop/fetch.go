@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -188,9 +187,9 @@ func createFromBundle(t *take) {
 // time it is there already and only catches up.
 func replicateInto(t *take) {
 	outside := gitalypb.NewRepositoryServiceClient(t.stage.direct[plain])
+	r := t.newRepository()
 	source := &gitalypb.Repository{
-		StorageName:  plain,
-		RelativePath: strings.Replace(t.newRepository().proto.GetRelativePath(), ".git", "-p.git", 1),
+		StorageName: plain, RelativePath: "plain/" + filepath.Base(r.proto.GetRelativePath()),
 	}
 	_, err := outside.CreateRepository(t.context,
 		&gitalypb.CreateRepositoryRequest{Repository: source, DefaultBranch: []byte("main")})
@@ -200,7 +199,6 @@ func replicateInto(t *take) {
 	disk := t.stage.Outside()[0].Path(source.GetRelativePath())
 	c.git("push", "--quiet", disk, "main")
 
-	r := t.newRepository()
 	replicate := func(options ...grpc.CallOption) error {
 		_, err := t.repositories().ReplicateRepository(t.servers(),
 			&gitalypb.ReplicateRepositoryRequest{Repository: r.proto, Source: source}, options...)

@@ -21,6 +21,7 @@ type settings struct {
 	bundled     bool
 	selected    *regexp.Regexp
 	workers     int
+	writes      int
 	list        bool
 	// keep is where logs are copied to when a case failed.
 	keep string
@@ -28,6 +29,9 @@ type settings struct {
 
 // workersDefault: most of a case is waiting for processes.
 const workersDefault = 3
+
+// writesDefault is the promise: so many writes without anybody being outdated.
+const writesDefault = 200
 
 // errFailed says that cases failed; the rows have told which.
 var errFailed = errors.New("cases failed")
@@ -50,6 +54,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.git, "git", "", "`path` of the Git of the nodes (default: that of PATH)")
 	flags.BoolVar(&s.bundled, "bundled", false, "try the bundled nodes")
 	flags.IntVar(&s.workers, "workers", workersDefault, "cases at the same time")
+	flags.IntVar(&s.writes, "writes", writesDefault, "writes of the case with many")
 	flags.BoolVar(&s.list, "list", false, "print the names of the cases only")
 	flags.StringVar(&s.keep, "keep", filepath.Join(os.TempDir(), "interop"),
 		"`directory` for logs when a case failed")
@@ -149,7 +154,7 @@ func (s settings) try(ctx context.Context, selected []trial, report *report) (er
 		return err
 	}
 	programs.Gitaly, programs.Git = s.gitaly, s.git
-	stage, err := newStage(ctx, cluster.Config{Programs: programs}, "")
+	stage, err := newStage(ctx, cluster.Config{Programs: programs}, s.writes)
 	if err != nil {
 		return err
 	}

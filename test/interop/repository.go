@@ -40,13 +40,10 @@ func (t *take) create() *repository {
 	return t.createWith(gitalypb.ObjectFormat_OBJECT_FORMAT_SHA1)
 }
 
-func (t *take) createWith(format gitalypb.ObjectFormat, features ...string) *repository {
-	r, ctx := t.newRepository(), t.context
-	for _, feature := range features {
-		ctx = metadata.AppendToOutgoingContext(ctx, "gitaly-feature-"+feature, "true")
-	}
+func (t *take) createWith(format gitalypb.ObjectFormat) *repository {
+	r := t.newRepository()
 	r.mutate(func(options ...grpc.CallOption) error {
-		_, err := r.repositories().CreateRepository(ctx, &gitalypb.CreateRepositoryRequest{
+		_, err := r.repositories().CreateRepository(t.context, &gitalypb.CreateRepositoryRequest{
 			Repository: r.proto, DefaultBranch: []byte("main"), ObjectFormat: format,
 		}, options...)
 

@@ -38,6 +38,10 @@ type stage struct {
 	dir    string
 	gitaly bool
 	git    version
+	// program is the Git of the nodes, if one was named.
+	program string
+	// writes is how many writes the case with many makes.
+	writes int
 
 	conn         *grpc.ClientConn
 	mux          *backchannel.Client
@@ -45,14 +49,15 @@ type stage struct {
 	direct       map[string]*grpc.ClientConn
 }
 
-// newStage starts a cluster. What extra says is appended to the proxy's configuration.
-func newStage(ctx context.Context, config cluster.Config, extra string) (*stage, error) {
+// newStage starts a cluster.
+func newStage(ctx context.Context, config cluster.Config, writes int) (*stage, error) {
 	dir, err := os.MkdirTemp("", "interop-")
 	if err != nil {
 		return nil, fmt.Errorf("create directory: %w", err)
 	}
 	s := &stage{
-		dir: dir, gitaly: config.Programs.Gitaly != "", direct: map[string]*grpc.ClientConn{},
+		dir: dir, writes: writes, program: config.Programs.Git,
+		gitaly: config.Programs.Gitaly != "", direct: map[string]*grpc.ClientConn{},
 	}
 	if s.git, err = versionOf(ctx, config.Programs.Git); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
@@ -61,7 +66,7 @@ func newStage(ctx context.Context, config cluster.Config, extra string) (*stage,
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	config.Dir, config.Outside = filepath.Join(dir, "cluster"), []string{plain}
-	config.LogLevel, config.Extra = "debug", patience+extra
+	config.LogLevel, config.Extra = "debug", patience
 	config.Env = append(config.Env, stopVariable(dir))
 	if s.Cluster, err = cluster.Start(ctx, config); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))

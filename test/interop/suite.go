@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,8 @@ type trial struct {
 	needs needs
 	// alone says that it must not run beside others: it breaks what they use.
 	alone bool
+	// limit bounds it, if caseMax is not enough.
+	limit time.Duration
 	run   func(t *take)
 }
 
@@ -35,7 +38,7 @@ func trials() []trial {
 	var all []trial
 	for _, group := range [][]trial{
 		creations(), transports(), references(), operations(), fetches(), pools(),
-		contents(), crashes(),
+		contents(), mixtures(), crashes(),
 	} {
 		all = append(all, group...)
 	}
@@ -67,7 +70,7 @@ func (s *stage) perform(ctx context.Context, selected []trial, workers int, repo
 
 // try runs one case. A case that fails ends its goroutine, as a test does.
 func (s *stage) try(ctx context.Context, one trial) row {
-	ctx, cancel := context.WithTimeout(ctx, caseMax)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(one.limit, caseMax))
 	defer cancel()
 	begin := time.Now()
 	t := &take{stage: s, context: ctx}

@@ -9,6 +9,9 @@ import (
 	"go.uber.org/goleak"
 )
 
+// writesInTest has each kind of write once on each repository.
+const writesInTest = 16 * lanesCount
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // TestBundledNode tries the suite on bundled nodes.
@@ -16,7 +19,8 @@ func TestBundledNode(t *testing.T) {
 	t.Parallel()
 
 	s := settings{
-		workers: workersDefault, keep: t.TempDir(), selected: regexp.MustCompile(""),
+		workers: workersDefault, writes: writesInTest, keep: t.TempDir(),
+		selected: regexp.MustCompile(""),
 	}
 	report := &report{out: t.Output()}
 	require.NoError(t, s.try(t.Context(), choose(s.selected), report))
