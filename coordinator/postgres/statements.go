@@ -66,6 +66,9 @@ var claimRemovalsSQL string
 //go:embed sql/removed.sql
 var removedSQL string
 
+//go:embed sql/forget_removed.sql
+var forgetRemovedSQL string
+
 //go:embed sql/claim_repairs.sql
 var claimRepairsSQL string
 
@@ -105,8 +108,8 @@ var claimVerificationsSQL string
 //go:embed sql/verified.sql
 var verifiedSQL string
 
-//go:embed sql/end_namesakes.sql
-var endNamesakesSQL string
+//go:embed sql/end_former.sql
+var endFormerSQL string
 
 //go:embed sql/enlist.sql
 var enlistSQL string
