@@ -66,7 +66,7 @@ func (n *Node) apply(ctx context.Context, c change) error {
 
 // hook runs one of the hooks of a push for a change that Git does not make as a push.
 func (o *operation) hook(
-	ctx context.Context, repo repository, input string, name string, args ...string,
+	ctx context.Context, repo repository, input, name string, args ...string,
 ) error {
 	var said bytes.Buffer
 	command := exec.CommandContext(ctx, filepath.Join(o.node.hooksDir, name), args...)

@@ -233,45 +233,65 @@ func (i index) apply(ctx context.Context, a fileAction) error {
 func (i index) change(
 	ctx context.Context, a fileAction, before, name string, found entry,
 ) error {
-	const plain, executable = "100644", "100755"
 	next := found
+	if next.mode == "" {
+		next.mode = plainFile
+	}
 	switch a.GetAction() {
-	case gitalypb.UserCommitFilesActionHeader_CREATE:
-		next.mode = plain
-	case gitalypb.UserCommitFilesActionHeader_CREATE_DIR:
-		next.mode, name, a.content = plain, path.Join(name, ".gitkeep"), nil
-	case gitalypb.UserCommitFilesActionHeader_DELETE, gitalypb.UserCommitFilesActionHeader_MOVE:
-		_, err := i.git(ctx, nil, "update-index", "--force-remove", "--", before)
-		if err != nil || a.GetAction() == gitalypb.UserCommitFilesActionHeader_DELETE {
+	case gitalypb.UserCommitFilesActionHeader_DELETE:
+		return i.drop(ctx, before)
+	case gitalypb.UserCommitFilesActionHeader_MOVE:
+		if err := i.drop(ctx, before); err != nil {
 			return err
 		}
 		if a.GetInferContent() {
 			return i.put(ctx, next, name)
 		}
 	case gitalypb.UserCommitFilesActionHeader_CHMOD:
-		next.mode = plain
-		if a.GetExecuteFilemode() {
-			next.mode = executable
-		}
+		next.mode = modeOf(a, plainFile)
 
 		return i.put(ctx, next, name)
-	case gitalypb.UserCommitFilesActionHeader_UPDATE:
+	case gitalypb.UserCommitFilesActionHeader_CREATE_DIR:
+		name, a.content = path.Join(name, ".gitkeep"), nil
+	case gitalypb.UserCommitFilesActionHeader_CREATE, gitalypb.UserCommitFilesActionHeader_UPDATE:
 	}
-	content := a.content
-	if a.GetBase64Content() {
-		decoded, err := base64.StdEncoding.DecodeString(string(content))
-		if err != nil {
-			return failf(codes.InvalidArgument, "content of %q: %w", name, err)
-		}
-		content = decoded
-	}
-	if a.GetExecuteFilemode() {
-		next.mode = executable
-	}
+	next.mode = modeOf(a, next.mode)
 	var err error
-	if next.object, err = i.git(ctx, content, "hash-object", "-w", "--stdin"); err != nil {
+	if next.object, err = i.store(ctx, a, name); err != nil {
 		return err
 	}
 
 	return i.put(ctx, next, name)
+}
+
+// The modes of files in a tree.
+const plainFile, executableFile = "100644", "100755"
+
+// modeOf is the mode that an action asks for, or the usual one.
+func modeOf(a fileAction, usual string) string {
+	if a.GetExecuteFilemode() {
+		return executableFile
+	}
+
+	return usual
+}
+
+func (i index) drop(ctx context.Context, name string) error {
+	_, err := i.git(ctx, nil, "update-index", "--force-remove", "--", name)
+
+	return err
+}
+
+// store keeps the content of an action as an object.
+func (i index) store(ctx context.Context, a fileAction, name string) (string, error) {
+	content := a.content
+	if a.GetBase64Content() {
+		decoded, err := base64.StdEncoding.DecodeString(string(content))
+		if err != nil {
+			return "", failf(codes.InvalidArgument, "content of %q: %w", name, err)
+		}
+		content = decoded
+	}
+
+	return i.git(ctx, content, "hash-object", "-w", "--stdin")
 }

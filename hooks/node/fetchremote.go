@@ -27,45 +27,56 @@ func (s *repositoryService) FetchRemote(
 	if err != nil {
 		return nil, err
 	}
-	remote := request.GetRemoteParams()
-	switch {
-	case remote.GetUrl() == "":
-		return nil, failf(codes.InvalidArgument, "blank or empty remote URL")
-	case request.GetSshKey() != "", request.GetKnownHosts() != "",
-		remote.GetHttpAuthorizationHeader() != "", remote.GetResolvedAddress() != "":
-		return nil, failf(codes.Unimplemented, "remotes with credentials are not supported")
-	}
-	args := []string{remote.GetUrl()}
-	refspecs := remote.GetMirrorRefmaps()
-	if len(refspecs) == 0 {
-		refspecs = []string{"+refs/*:refs/*"}
-	}
-	for _, refspec := range refspecs {
-		if refspec == "all_refs" {
-			refspec = "+refs/*:refs/*"
-		}
-		args = append(args, refspec)
-	}
-	options := []string{"--no-tags"}
-	if !request.GetNoTags() {
-		options = []string{"--tags"}
-	}
-	if !request.GetNoPrune() {
-		options = append(options, "--prune")
-	}
-	if request.GetForce() {
-		options = append(options, "--force")
+	args, err := fetchArgs(request)
+	if err != nil {
+		return nil, err
 	}
 	if limit := request.GetTimeout(); limit > 0 {
 		bounded, cancel := context.WithTimeout(ctx, time.Duration(limit)*time.Second)
 		defer cancel()
 		ctx = bounded
 	}
-	if err := s.node.fetchWithHooks(ctx, repo, append(options, args...)); err != nil {
+	if err := s.node.fetchWithHooks(ctx, repo, args); err != nil {
 		return nil, fmt.Errorf("fetch remote: %w", err)
 	}
 
 	return &gitalypb.FetchRemoteResponse{TagsChanged: true, RepoChanged: true}, nil
+}
+
+// fetchArgs translates a request into options and refspecs.
+func fetchArgs(request *gitalypb.FetchRemoteRequest) ([]string, error) {
+	remote := request.GetRemoteParams()
+	secrets := request.GetSshKey() + request.GetKnownHosts() +
+		remote.GetHttpAuthorizationHeader() + remote.GetResolvedAddress()
+	switch {
+	case remote.GetUrl() == "":
+		return nil, failf(codes.InvalidArgument, "blank or empty remote URL")
+	case secrets != "":
+		return nil, failf(codes.Unimplemented, "remotes with credentials are not supported")
+	}
+	args := []string{"--no-tags"}
+	if !request.GetNoTags() {
+		args = []string{"--tags"}
+	}
+	if !request.GetNoPrune() {
+		args = append(args, "--prune")
+	}
+	if request.GetForce() {
+		args = append(args, "--force")
+	}
+	const everything = "+refs/*:refs/*"
+	args = append(args, "--", remote.GetUrl())
+	for _, refspec := range remote.GetMirrorRefmaps() {
+		if refspec == "all_refs" {
+			refspec = everything
+		}
+		args = append(args, refspec)
+	}
+	if len(remote.GetMirrorRefmaps()) == 0 {
+		args = append(args, everything)
+	}
+
+	return args, nil
 }
 
 // fetchWithHooks lets Git fetch, all references in one transaction, on which its hook votes.

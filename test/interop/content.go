@@ -26,7 +26,7 @@ func contents() []trial {
 		{name: "content/detached-head", run: detachedHead},
 		{
 			name: "content/reftable", run: reftable,
-			needs: needs{gitaly: "it has both formats of references", git: version{2, 45}},
+			needs: needs{git: version{2, 46}},
 		},
 	}
 }
@@ -147,7 +147,7 @@ func sha256(t *take) {
 	_, err = overHTTP(c, r, "push", "--quiet", remote, ":other")
 	require.NoError(t, err)
 	r.requireEqual()
-	r.createBranch("topic", "main")
+	r.createBranch("topic")
 }
 
 // detachedHead has replicas whose HEAD points to a commit, which no call brings about but old
@@ -168,30 +168,19 @@ func detachedHead(t *take) {
 	r.requireEqual()
 }
 
-// reftable brings a repository into the cluster whose references are in the newer format, and
-// writes to it.
+// reftable changes the format of the references on the disks of all nodes, as no call does, and
+// goes on writing.
 func reftable(t *take) {
-	r := t.newRepository()
-	source := &gitalypb.Repository{
-		StorageName: plain, RelativePath: "reftable-" + filepath.Base(r.proto.GetRelativePath()),
-	}
-	program := cmp.Or(t.stage.program, "git")
-	output, err := exec.CommandContext(t.context, program, "init", "--bare", "--quiet",
-		"--ref-format=reftable", "--initial-branch=main",
-		t.stage.Outside()[0].Path(source.GetRelativePath())).CombinedOutput()
-	require.NoError(t, err, "%s", output)
-	r.mutate(func(options ...grpc.CallOption) error {
-		_, err := t.repositories().ReplicateRepository(t.servers(),
-			&gitalypb.ReplicateRepositoryRequest{Repository: r.proto, Source: source}, options...)
-
-		return err
-	})
+	r := t.create()
+	c := t.filled(r)
 	found, err := r.look()
 	require.NoError(t, err)
 	for _, node := range t.stage.Nodes() {
-		require.FileExists(t, filepath.Join(node.Path(found.path), "reftable", "tables.list"))
+		output, err := exec.CommandContext(t.context, cmp.Or(t.stage.program, "git"), "--git-dir",
+			node.Path(found.path), "refs", "migrate", "--ref-format=reftable").CombinedOutput()
+		require.NoError(t, err, "%s", output)
 	}
-	c := t.filled(r)
+	r.requireEqual()
 	three := c.commit("third", "three\n")
 	_, err = overHTTP(c, r, "push", "--quiet", remote, "main", "main:more")
 	require.NoError(t, err)

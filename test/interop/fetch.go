@@ -69,8 +69,10 @@ func fetchRemote(t *take) {
 	}{
 		{change: func() {}},
 		{change: func() { c.commit("file", "two"); c.git("branch", "topic") }},
-		{change: func() { c.commit("file", "three"); c.git("branch", "-D", "topic") },
-			gone: "refs/heads/topic"},
+		{
+			change: func() { c.commit("file", "three"); c.git("branch", "-D", "topic") },
+			gone:   "refs/heads/topic",
+		},
 		{change: func() { c.git("branch", "-D", "stable") }, gone: "refs/heads/stable"},
 	} {
 		step.change()

@@ -61,7 +61,7 @@ func mixedWrites(t *take) {
 func (l *lane) kinds() []func(name string) {
 	return []func(name string){
 		func(string) { l.push(overHTTP, "main") },
-		func(name string) { l.createBranch(name, "main") },
+		func(name string) { l.createBranch(name) },
 		func(string) { l.push(throughSSH, "main") },
 		func(name string) { l.mustCommit("files", file{create, name, name}) },
 		func(string) { l.push(overHTTP, "main:pushed", "main:again") },
@@ -95,7 +95,7 @@ func (l *lane) kinds() []func(name string) {
 }
 
 // tip is the commit that was pushed last.
-func (l *lane) tip() string { return l.checkout.git("rev-parse", "main") }
+func (l *lane) tip() string { return l.reference("refs/heads/main") }
 
 // push pushes, a new commit among it.
 func (l *lane) push(over transport, refspecs ...string) {

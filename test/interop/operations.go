@@ -38,10 +38,10 @@ func person() *gitalypb.User {
 // own clock.
 func moment() *timestamppb.Timestamp { return timestamppb.New(time.Unix(1_700_000_000, 0)) }
 
-func (r *repository) createBranch(name, from string) {
+func (r *repository) createBranch(name string) {
 	r.mutate(func(options ...grpc.CallOption) error {
 		_, err := r.operations().UserCreateBranch(r.context, &gitalypb.UserCreateBranchRequest{
-			Repository: r.proto, BranchName: []byte(name), StartPoint: []byte(from), User: person(),
+			Repository: r.proto, BranchName: []byte(name), StartPoint: []byte("main"), User: person(),
 		}, options...)
 
 		return err
@@ -61,7 +61,7 @@ func (r *repository) deleteBranch(name string) {
 func branchLife(t *take) {
 	r := t.create()
 	c := t.filled(r)
-	r.createBranch("topic", "main")
+	r.createBranch("topic")
 	require.Equal(t, c.git("rev-parse", "main"), r.reference("refs/heads/topic"))
 	r.deleteBranch("topic")
 	require.Empty(t, r.reference("refs/heads/topic"))
@@ -79,7 +79,7 @@ func (r *repository) commitFiles(
 ) (*gitalypb.UserCommitFilesResponse, error) {
 	stream, err := r.operations().UserCommitFiles(r.context, options...)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // a status, as from a client
+		return nil, err
 	}
 	header := &gitalypb.UserCommitFilesRequestHeader{
 		Repository: r.proto, User: person(), BranchName: []byte(branch),
@@ -107,7 +107,7 @@ func (r *repository) commitFiles(
 		}
 	}
 
-	return stream.CloseAndRecv() //nolint:wrapcheck // as above
+	return stream.CloseAndRecv()
 }
 
 func action(a *gitalypb.UserCommitFilesAction) *gitalypb.UserCommitFilesRequest {
@@ -152,7 +152,7 @@ func commitFilesTwice(t *take) {
 func merge(t *take) {
 	r := t.create()
 	r.mustCommit("main", file{create, "base", "base\n"})
-	r.createBranch("topic", "main")
+	r.createBranch("topic")
 	topic := r.mustCommit("topic", file{create, "topic", "topic\n"})
 	main := r.mustCommit("main", file{create, "main", "main\n"})
 

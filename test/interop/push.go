@@ -88,8 +88,10 @@ func pushEverything(t *take, over transport) {
 			[]string{"feature", "topic", "v1", "main:a", "main:b"},
 			map[string]string{"feature": first, "topic": first, "a": second},
 		},
-		{[]string{"--atomic", "main:c", "main:feature"},
-			map[string]string{"c": second, "feature": second}},
+		{
+			[]string{"--atomic", "main:c", "main:feature"},
+			map[string]string{"c": second, "feature": second},
+		},
 		{[]string{"--force", "topic:feature"}, map[string]string{"feature": first}},
 		{[]string{":a", ":b"}, map[string]string{"a": "", "b": ""}},
 		{

@@ -24,7 +24,7 @@ func references() []trial {
 }
 
 // zeroID stands for a reference that is not there.
-var zeroID = strings.Repeat("0", 40) //nolint:gochecknoglobals // constant
+var zeroID = strings.Repeat("0", 40)
 
 func (r *repository) writeRef(request *gitalypb.WriteRefRequest) {
 	request.Repository = r.proto

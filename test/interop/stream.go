@@ -14,7 +14,7 @@ func all[M any](stream interface{ Recv() (*M, error) }) ([]*M, error) {
 			return messages, nil
 		}
 		if err != nil {
-			return messages, err //nolint:wrapcheck // a status, which callers look at
+			return messages, err
 		}
 		messages = append(messages, message)
 	}

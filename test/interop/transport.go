@@ -142,7 +142,7 @@ func (r *repository) upload(ctx context.Context, git *net.UnixConn) error {
 		return errors.Join(fmt.Errorf("upload: %w", err), waiter.Close())
 	}
 
-	return waiter.Wait() //nolint:wrapcheck // what the function above says
+	return waiter.Wait()
 }
 
 // outputOf copies what is in the output band of packets.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -40,7 +39,7 @@ func (t *take) metrics() map[string]float64 {
 	content, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
-	require.Equal(t, http.StatusOK, response.StatusCode, fmt.Sprintf("%s", content))
+	require.Equal(t, http.StatusOK, response.StatusCode, string(content))
 
 	found := map[string]float64{}
 	for line := range strings.Lines(string(content)) {
