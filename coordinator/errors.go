@@ -45,6 +45,9 @@ var (
 	// ErrLeaseLost says that this process has not renewed its lease in time: others may act in its
 	// place, so it must not commit, record or use what it has cached.
 	ErrLeaseLost = errors.New("lease of this process is lost")
+	// ErrTimelineChanged says that another server took over the store, which may have lost its
+	// latest statements, so that numbers of invalidations may stand for others.
+	ErrTimelineChanged = errors.New("another server took over the metadata")
 	// ErrPrimaryChanged says that the primary or its epoch is another than the one to which
 	// the write was sent. The write was not committed; trying again is right.
 	ErrPrimaryChanged = errors.New("primary of the repository changed")

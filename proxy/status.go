@@ -86,6 +86,7 @@ func decisions() []rule {
 		{err: coordinator.ErrMetadataUnavailable, code: codes.Unavailable},
 		{err: coordinator.ErrTurnTaken, code: codes.Unavailable},
 		{err: coordinator.ErrLeaseLost, code: codes.Unavailable},
+		{err: coordinator.ErrTimelineChanged, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryUnreachable, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
 		{err: coordinator.ErrCreationUndone, code: codes.Aborted},

@@ -17,6 +17,8 @@ const (
 	keptInvalidation = time.Minute
 	// invalidationsMax bounds the answer to a renewal.
 	invalidationsMax = 1000
+	// timeline never changes, since nothing takes over.
+	timeline = "00000001"
 )
 
 // proxy is an incarnation. It has ended when endsAt is past.
@@ -44,7 +46,9 @@ func (s *Store) Enlist(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for incarnation, found := range s.proxies {
-		if found.name == enlistment.Name && incarnation != enlistment.Incarnation {
+		left := enlistment.Replaces && found.name == enlistment.Name
+		if incarnation != enlistment.Incarnation &&
+			(left || slices.Contains(enlistment.Former, incarnation)) {
 			s.endProxy(incarnation)
 		}
 	}
@@ -82,6 +86,9 @@ func (s *Store) Renew(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !expected(renewal.Timeline) {
+		return coordinator.Membership{}, coordinator.ErrTimelineChanged
+	}
 	if !s.lives(renewal.Incarnation) {
 		return coordinator.Membership{}, coordinator.ErrLeaseLost
 	}
@@ -91,9 +98,12 @@ func (s *Store) Renew(
 	own.healthy = copied(renewal.Healthy)
 	s.prune()
 	return coordinator.Membership{
-		Invalidations: s.after(renewal.Applied), Reports: s.reports(), Timeline: "00000001",
+		Invalidations: s.after(renewal.Applied), Reports: s.reports(), Timeline: timeline,
 	}, nil
 }
+
+// expected says whether a caller expects the timeline that there is.
+func expected(by string) bool { return by == "" || by == timeline }
 
 // after returns the invalidations that follow.
 func (s *Store) after(applied coordinator.Sequence) []coordinator.Invalidation {

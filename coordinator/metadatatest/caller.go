@@ -123,7 +123,11 @@ func memberCalls(ctx context.Context, store coordinator.Store) map[string]func()
 			_, err := store.Renew(ctx, coordinator.Renewal{Incarnation: self, TTL: long})
 			return err
 		},
-		"acknowledge":  func() error { return store.Acknowledge(ctx, self, 1) },
+		"acknowledge": func() error {
+			return store.Acknowledge(ctx, coordinator.Acknowledgement{
+				Incarnation: self, Applied: 1,
+			})
+		},
 		"acknowledged": func() error { _, err := store.Acknowledged(ctx, self, 1); return err },
 		"resign":       func() error { return store.Resign(ctx, self) },
 	}

@@ -49,6 +49,10 @@ type Method struct {
 	// that has no commands, success without a vote outdates nobody.
 	ReceivePack bool
 
+	// Several tells that the method may consist of several writes, one after the other, so that a
+	// failure may leave some of them.
+	Several bool
+
 	// Verify tells that nodes change something without a vote beside what they vote on, so that
 	// the replicas have to be compared after each success.
 	Verify bool

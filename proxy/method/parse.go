@@ -129,6 +129,7 @@ func parseFlags(text string, method *Method) error {
 	flags := map[string]func(*Method){
 		"never_writes":    func(m *Method) { m.NeverWrites = true },
 		"receive_pack":    func(m *Method) { m.ReceivePack = true },
+		"several":         func(m *Method) { m.Several = true },
 		"verify":          func(m *Method) { m.Verify = true },
 		"untransactional": func(m *Method) { m.Transactional = false },
 		"primary_only":    func(m *Method) { m.PrimaryOnly = true },

@@ -150,6 +150,7 @@ func TestFlags(t *testing.T) {
 	flags := map[string]func(*method.Method) bool{
 		"never_writes": func(m *method.Method) bool { return m.NeverWrites },
 		"receive_pack": func(m *method.Method) bool { return m.ReceivePack },
+		"several":      func(m *method.Method) bool { return m.Several },
 		"verify":       func(m *method.Method) bool { return m.Verify },
 		"primary_only": func(m *method.Method) bool { return m.PrimaryOnly },
 		"anywhere":     func(m *method.Method) bool { return m.Anywhere },
@@ -176,7 +177,12 @@ func wantFlags() map[string][]string {
 	return map[string][]string{
 		"never_writes": {"CommitService/CommitLanguages"},
 		"receive_pack": {"SSHService/SSHReceivePack", "SmartHTTPService/PostReceivePack"},
-		"verify":       {"RepositoryService/FetchRemote"},
+		"several": {
+			"ObjectPoolService/DisconnectGitAlternates", "ObjectPoolService/FetchIntoObjectPool",
+			"RepositoryService/FetchRemote", "SSHService/SSHReceivePack",
+			"SmartHTTPService/PostReceivePack",
+		},
+		"verify": {"RepositoryService/FetchRemote"},
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",
 		},
