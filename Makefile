@@ -53,6 +53,10 @@ tagged: ## build praefect with failpoints and with sabotage into bin/, for tests
 	$(GO) build -tags failpoints -o $(BIN)/praefect-failpoints ./cmd/praefect
 	$(GO) build -tags sabotage -o $(BIN)/praefect-sabotage ./cmd/praefect
 
+.PHONY: interop
+interop: packages ## what GitLab does, on GITALY=/path/to/gitaly (an unmodified one) [GIT=/path/to/git]
+	$(GO) run ./test/interop -gitaly "$(GITALY)" -git "$(GIT)" -run '$(CASE)'
+
 .PHONY: bench
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
@@ -71,7 +75,7 @@ chaos: packages ## break a cluster under load and prove that it kept its promise
 # VARIANT names the only one to run.
 .PHONY: chaos-sabotage
 chaos-sabotage: packages ## the same against binaries with a rule left out: all must be caught
-	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) -minutes $(MINUTES) \
+	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) \
 		-proxies $(PROXIES) -nodes $(NODES)
 
 .PHONY: verify
