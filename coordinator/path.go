@@ -18,6 +18,10 @@ const (
 // poolPattern is not anchored at its start, as clients may put pools below a directory.
 var poolPattern = regexp.MustCompile(`@pools/([0-9a-f]{2})/([0-9a-f]{2})/([0-9a-f]{64})\.git$`)
 
+// poolReplicaPattern is the form of [ReplicaPath]. Unlike a node we ask for nothing in front of it,
+// as all that we have named so begins there.
+var poolReplicaPattern = regexp.MustCompile(`^@cluster/pools/[0-9a-f]{2}/[0-9a-f]{2}/[0-9]+$`)
+
 // ReplicaPath is where nodes keep the repository: a function of the id, because nodes recognise
 // object pools by this form, and because a path that is never used twice needs no clean disk.
 // A client's path of the form @pools/xx/yy/xxyy....git makes it a pool's path.
@@ -50,7 +54,8 @@ func IsPoolPath(relativePath string) bool {
 	return len(match) > 0 && strings.HasPrefix(match[3], match[1]+match[2])
 }
 
-// IsPoolReplicaPath says whether a path on disk is that of an object pool.
+// IsPoolReplicaPath says whether a path on disk is that of an object pool, in the form by which
+// nodes recognise one.
 func IsPoolReplicaPath(replicaPath string) bool {
-	return strings.HasPrefix(replicaPath, poolPrefix)
+	return poolReplicaPattern.MatchString(replicaPath)
 }

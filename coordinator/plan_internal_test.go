@@ -218,6 +218,37 @@ func TestReadable(t *testing.T) {
 	}
 }
 
+// TestMaintained runs housekeeping wherever something is that should be there, current or not.
+func TestMaintained(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		present, assigned, healthy string
+		want                       string
+		err                        error
+	}{
+		"all":                         {"abc", "abc", "abc", "abc", nil},
+		"primary sick":                {"abc", "abc", "bc", "bc", nil},
+		"secondary sick":              {"abc", "abc", "ab", "ab", nil},
+		"all sick":                    {"abc", "abc", "", "", ErrNoHealthyNode},
+		"primary unassigned":          {"abc", "bc", "abc", "bc", nil},
+		"secondary unassigned":        {"abc", "ab", "abc", "ab", nil},
+		"none assigned":               {"abc", "", "abc", "", ErrNoHealthyNode},
+		"primary never filled":        {"bc", "abc", "abc", "bc", nil},
+		"secondary never filled":      {"ab", "abc", "abc", "ab", nil},
+		"each missing for another":    {"ab", "bc", "ac", "", ErrNoHealthyNode},
+		"assigned, filled or healthy": {"abd", "bcd", "acd", "d", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := state{"a", "a", tc.assigned, "", ""}.route()
+			r.present = letters(tc.present)
+			targets, err := maintained(r, letters(tc.healthy))
+			require.ErrorIs(t, err, tc.err)
+			require.Equal(t, letters(tc.want), targets)
+		})
+	}
+}
+
 func TestPlaceNew(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -275,6 +306,34 @@ func TestPlaceBeside(t *testing.T) {
 	require.Equal(t, placement{
 		primary: 1, members: letters("abc"), assigned: letters("abcd"), minimum: 3,
 	}, chosen)
+}
+
+// TestPlaceBesideOthers covers how the other repository may stand.
+func TestPlaceBesideOthers(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		beside            state
+		members, assigned string
+		err               error
+	}{
+		"all well":                  {state{"a", "abc", "abc", "", "abcd"}, "abc", "abc", nil},
+		"a single copy":             {state{"c", "c", "c", "", "abcd"}, "c", "c", nil},
+		"one sick":                  {state{"a", "abc", "abc", "", "ab"}, "ab", "abc", nil},
+		"one outdated":              {state{"a", "ac", "abc", "", "abc"}, "ac", "abc", nil},
+		"sick and outdated":         {state{"a", "ab", "abc", "", "ac"}, "", "", ErrTooFewCopies},
+		"joining are not filled":    {state{"a", "ab", "abc", "c", "abc"}, "ab", "abc", nil},
+		"unassigned primary counts": {state{"d", "abd", "ab", "", "abd"}, "abd", "abd", nil},
+		"current but unassigned":    {state{"a", "abc", "ab", "", "abc"}, "ab", "ab", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := testGroup(4, VirtualStorageConfig{DefaultReplicationFactor: 2})
+			chosen, err := g.placeBeside(tc.beside.route(), letters(tc.beside.healthy))
+			require.ErrorIs(t, err, tc.err)
+			require.Equal(t, letters(tc.members), chosen.members)
+			require.Equal(t, letters(tc.assigned), chosen.assigned)
+		})
+	}
 }
 
 func TestMinimumCopies(t *testing.T) {

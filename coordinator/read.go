@@ -128,6 +128,15 @@ func (c *Coordinator) StorageWrite(virtualStorage VirtualStorage) ([]Storage, er
 	return group.storages(healthy), nil
 }
 
+// maintained returns the replicas on which housekeeping runs, at least one.
+func maintained(r route, healthy set) (set, error) {
+	targets := r.assigned & r.present & healthy
+	if targets == 0 {
+		return 0, ErrNoHealthyNode
+	}
+	return targets, nil
+}
+
 // MaintenanceRoute says where housekeeping runs.
 type MaintenanceRoute struct {
 	// Storages starts with the primary if that is among them.
@@ -146,9 +155,9 @@ func (c *Coordinator) Maintenance(ctx context.Context, key Key) (MaintenanceRout
 	if err != nil {
 		return MaintenanceRoute{}, fmt.Errorf("route maintenance of %s: %w", key, err)
 	}
-	targets := route.assigned & route.present & group.healthy()
-	if targets == 0 {
-		return MaintenanceRoute{}, fmt.Errorf("route maintenance of %s: %w", key, ErrNoHealthyNode)
+	targets, err := maintained(route, group.healthy())
+	if err != nil {
+		return MaintenanceRoute{}, fmt.Errorf("route maintenance of %s: %w", key, err)
 	}
 	primary := targets & route.primarySet()
 	return MaintenanceRoute{

@@ -135,6 +135,10 @@ func TestMaintenance(t *testing.T) {
 	r.health.set("a", "b", "c")
 	_, err = r.Maintenance(t.Context(), key())
 	require.ErrorIs(t, err, coordinator.ErrNoHealthyNode)
+	_, err = r.Maintenance(t.Context(), coordinator.Key{VirtualStorage: "other"})
+	require.ErrorIs(t, err, coordinator.ErrUnknownVirtualStorage)
+	_, err = r.Maintenance(t.Context(), coordinator.Key{VirtualStorage: virtual})
+	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
 }
 
 func TestStorageRead(t *testing.T) {
@@ -148,6 +152,15 @@ func TestStorageRead(t *testing.T) {
 	require.ErrorIs(t, err, coordinator.ErrNoHealthyNode)
 	_, err = r.StorageRead(t.Context(), "other", nil)
 	require.ErrorIs(t, err, coordinator.ErrUnknownVirtualStorage)
+
+	all, err := r.StorageWrite(virtual)
+	require.NoError(t, err)
+	require.Equal(t, []coordinator.Storage{"b", "c"}, all, "every healthy one")
+	_, err = r.StorageWrite("other")
+	require.ErrorIs(t, err, coordinator.ErrUnknownVirtualStorage)
+	r.health.set("a", "b", "c")
+	_, err = r.StorageWrite(virtual)
+	require.ErrorIs(t, err, coordinator.ErrNoHealthyNode)
 }
 
 func TestDirectory(t *testing.T) {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"go.uber.org/zap"
@@ -82,7 +81,7 @@ func (c *call) locateStorage() error {
 	}
 	name, err := wire.LocateString(c.message, c.method.Storage)
 	if err != nil {
-		return fmt.Errorf("find storage: %w", err)
+		return inField(c.method, c.method.Storage, err)
 	}
 	if name == "" {
 		return ErrTargetStorageNotSet
@@ -96,7 +95,7 @@ func (c *call) locateStorage() error {
 func (c *call) locateRepository() error {
 	target, _, err := wire.Locate(c.message, c.method.Target)
 	if err != nil {
-		return fmt.Errorf("find repository: %w", err)
+		return inField(c.method, c.method.Target, err)
 	}
 	switch {
 	case target.StorageName == "" && target.RelativePath == "":
@@ -117,7 +116,7 @@ func (c *call) locateAdditional() error {
 	}
 	additional, present, err := wire.Locate(c.message, c.method.Additional)
 	if err != nil {
-		return fmt.Errorf("find additional repository: %w", err)
+		return inField(c.method, c.method.Additional, err)
 	}
 	if !present {
 		return nil

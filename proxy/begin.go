@@ -46,7 +46,7 @@ func (c *call) beside() (*coordinator.Key, error) {
 	}
 	source, present, err := wire.Locate(c.message, c.method.Hint)
 	if err != nil {
-		return nil, err
+		return nil, inField(c.method, c.method.Hint, err)
 	}
 	key := keyOf(source)
 	if !present || key.VirtualStorage != c.key.VirtualStorage || key.RelativePath == "" {

@@ -21,6 +21,8 @@ var (
 type SyntaxError struct {
 	// Offset counts bytes from the start of the whole message.
 	Offset int
+	// Path leads to the message or string that is malformed there; it is empty for the whole.
+	Path []int32
 	// Err says what is wrong there.
 	Err error
 }

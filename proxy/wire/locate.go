@@ -2,6 +2,7 @@ package wire
 
 import (
 	"errors"
+	"slices"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -109,7 +110,9 @@ func locate(msg []byte, path []int32, number int32) (location, error) {
 		return location{}, err
 	}
 	if found.present && !utf8.Valid(msg[found.valueStart:found.end]) {
-		return location{}, &SyntaxError{Offset: found.valueStart, Err: errUTF8}
+		return location{}, &SyntaxError{
+			Offset: found.valueStart, Path: append(slices.Clone(path), number), Err: errUTF8,
+		}
 	}
 	return found, nil
 }
@@ -132,12 +135,12 @@ func (s *search) walk(start, end, depth int) error {
 	for at := start; at < end; {
 		number, kind, n := protowire.ConsumeTag(s.msg[at:end])
 		if n < 0 {
-			return &SyntaxError{Offset: at, Err: protowire.ParseError(n)}
+			return s.malformed(at, depth, n)
 		}
 		value := at + n
 		n = protowire.ConsumeFieldValue(number, kind, s.msg[value:end])
 		if n < 0 {
-			return &SyntaxError{Offset: value, Err: protowire.ParseError(n)}
+			return s.malformed(value, depth, n)
 		}
 		at = value + n
 		if kind != protowire.BytesType {
@@ -148,6 +151,13 @@ func (s *search) walk(start, end, depth int) error {
 		}
 	}
 	return nil
+}
+
+// malformed tells of a place in the message that the first depth numbers of the path lead to.
+func (s *search) malformed(offset, depth, code int) error {
+	return &SyntaxError{
+		Offset: offset, Path: slices.Clone(s.path[:depth]), Err: protowire.ParseError(code),
+	}
 }
 
 // enter notes that the message occurs once more. The string found in an earlier occurrence
