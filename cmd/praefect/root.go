@@ -88,6 +88,8 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 			sqlMigrateStatusCommand(),
 			removeRepositoryCommand(),
 			replicationFactorCommand(),
+			intentsCommand(),
+			repairsCommand(),
 			importCommand(),
 			exportCommand(),
 		},

@@ -265,7 +265,7 @@ func (s *server) startWorkers(context.Context) error {
 	}
 	s.turns.run(s.coordinator.Run)
 
-	return nil
+	return s.startVerification()
 }
 
 // awaitLease takes the lease, once the health of the nodes is known, since that is reported with
