@@ -75,6 +75,7 @@ type settings struct {
 	relay    relay.Config
 	registry registry.Config
 	proxy    proxy.Config
+	server   proxy.ServerConfig
 	native   func(grpc.ServiceRegistrar) error
 	// own makes native of a cluster of which all but the server is there.
 	own func(*cluster) func(grpc.ServiceRegistrar) error
@@ -181,7 +182,7 @@ func (c *cluster) serve(handler *proxy.Handler, s settings) {
 			return nil
 		},
 		Registerer: c.metrics,
-	}, c.log, proxy.ServerConfig{})
+	}, c.log, s.server)
 	require.NoError(c.t, err)
 	var config net.ListenConfig
 	listener, err := config.Listen(c.t.Context(), "tcp", "127.0.0.1:0")
