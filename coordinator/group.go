@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 
 	"praefect/transaction"
@@ -30,6 +29,7 @@ type group struct {
 	name   VirtualStorage
 	config VirtualStorageConfig
 	views
+	rand   Random
 	places map[Storage]int
 	// loads counts the reads in flight per storage.
 	loads   []atomic.Int64
@@ -41,7 +41,7 @@ func (c *Coordinator) newGroup(
 	name VirtualStorage, config VirtualStorageConfig, views views, shared *budget,
 ) *group {
 	g := &group{
-		name: name, config: config, views: views,
+		name: name, config: config, views: views, rand: c.random,
 		places: make(map[Storage]int, len(config.Storages)),
 		loads:  make([]atomic.Int64, len(config.Storages)),
 	}
@@ -143,11 +143,11 @@ func (g *group) found(by Health) set {
 // unlike the least busy of all it does not send everybody to the same place at once.
 func (g *group) pick(members set) int {
 	count := members.count()
-	first := members.nth(rand.IntN(count))
+	first := members.nth(g.rand.IntN(count))
 	if count == 1 {
 		return first
 	}
-	second := members.without(first).nth(rand.IntN(count - 1))
+	second := members.without(first).nth(g.rand.IntN(count - 1))
 	if g.loads[second].Load() < g.loads[first].Load() {
 		return second
 	}
@@ -155,4 +155,4 @@ func (g *group) pick(members set) int {
 }
 
 // random returns a random member.
-func random(members set) int { return members.nth(rand.IntN(members.count())) }
+func (g *group) random(members set) int { return members.nth(g.rand.IntN(members.count())) }

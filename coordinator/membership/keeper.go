@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -19,7 +18,7 @@ type keeper struct {
 	*Worker
 	Local
 	tail  *tail
-	pause *backoff.ExponentialBackOff
+	pause backoff.BackOff
 	// timeline is that of the last renewal, of this incarnation or an earlier one.
 	timeline string
 
@@ -33,9 +32,10 @@ type keeper struct {
 }
 
 func newKeeper(worker *Worker, local Local) *keeper {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = pauseMin, pauseMax
-	return &keeper{Worker: worker, Local: local, tail: newTail(), pause: pause}
+	return &keeper{
+		Worker: worker, Local: local, tail: newTail(),
+		pause: worker.random.Backoff(pauseMin, pauseMax),
+	}
 }
 
 // enlist takes a lease, for as long as it takes. The context that it returns ends with the
@@ -57,7 +57,7 @@ func (k *keeper) enlist(ctx context.Context) (context.Context, bool) {
 // timeline the incarnation is on, and what the other proxies find of the storages.
 func (k *keeper) tryEnlist(ctx context.Context) (context.Context, error) {
 	// An attempt that was given up may still arrive in the store, so its number is not used again.
-	k.incarnation = coordinator.Incarnation(rand.Int64N(1<<63-1) + 1)
+	k.incarnation = coordinator.Incarnation(k.random.ID())
 	call, cancel := context.WithTimeout(ctx, k.config.timeout())
 	defer cancel()
 	applied, err := k.Store.Enlist(call, coordinator.Enlistment{
