@@ -39,6 +39,11 @@ test: packages ## every test, with the race detector
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -race -tags failpoints,sabotage ./transaction/failpoint
 
+.PHONY: acceptance
+acceptance: PACKAGES += gcc pgbouncer haproxy dnsmasq prometheus
+acceptance: packages ## prove what operators' documents state, with the real programs; ROW=T0[12] for some
+	$(GO) run ./test/requirements -run '$(ROW)'
+
 .PHONY: crashmatrix
 crashmatrix: packages ## kill each process at each step of a write; CASE=recorded/proxy runs a part
 	$(GO) run ./test/crash -run '$(CASE)'
