@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -91,7 +92,8 @@ func (s *Store) Renew(
 	own.healthy = copied(renewal.Healthy)
 	s.prune()
 	return coordinator.Membership{
-		Invalidations: s.after(renewal.Applied), Reports: s.reports(), Timeline: "00000001",
+		Invalidations: s.after(renewal.Applied), Reports: s.reports(),
+		Timeline: fmt.Sprintf("%08d", s.timeline+1),
 	}, nil
 }
 
