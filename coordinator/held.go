@@ -86,7 +86,8 @@ func (c *Coordinator) open(
 		case !errors.Is(err, ErrTurnTaken):
 			return repository, err
 		}
-		if err := wait(ctx, freed, turnPoll+time.Duration(c.random.IntN(int(turnPoll/2)))); err != nil {
+		more := time.Duration(c.random.IntN(int(turnPoll / 2)))
+		if err := wait(ctx, freed, turnPoll+more); err != nil {
 			return Repository{}, err
 		}
 	}

@@ -88,8 +88,11 @@ func TestReport(t *testing.T) {
 
 	var out strings.Builder
 	met, err := report(&out, []requirement{
-		{id: "T001", text: "Good."}, {id: "T002", text: "Bad."}, {id: "T003", text: "Idle."},
-		{id: "T004", text: "Untested."}, {id: "T005", text: "Moot.", moot: "an advice"},
+		{id: "T001", text: "Good."},
+		{id: "T002", text: "Bad."},
+		{id: "T003", text: "Idle."},
+		{id: "T004", text: "Untested."},
+		{id: "T005", text: "Moot.", moot: "an advice"},
 	}, map[string][]proof{"T001": {good}, "T002": {good, bad}, "T003": {idle}}, verdicts)
 	require.NoError(t, err)
 	require.False(t, met)
