@@ -19,6 +19,9 @@ type VirtualStorageConfig struct {
 	// Storages lists the nodes' storages, at most 32, each once. Replicas on storages that are
 	// not listed are remembered, but neither read nor written.
 	Storages []Storage
+	// Near lists those of Storages that are close to this process, if any are told from the
+	// others: reads go to them first.
+	Near []Storage
 	// MinimumCopies is the number of assigned replicas that must take part in a write. Zero
 	// means a majority of the assigned ones, and 1 when at most two are assigned.
 	MinimumCopies int

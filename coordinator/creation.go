@@ -83,6 +83,7 @@ func (c *Coordinator) create(
 		Primary:      group.storage(chosen.primary),
 		Participants: group.storages(chosen.members),
 		Assigned:     group.storages(chosen.assigned),
+		Everywhere:   group.config.DefaultReplicationFactor == 0,
 		Incarnation:  incarnation,
 	}
 	if err := c.store.Create(ctx, creation); err != nil {

@@ -14,6 +14,12 @@ var (
 	// ErrAdditionalRepositoryNotFound says the same of the second repository that a request
 	// names: the pool of a member, the origin of a pool, the source of a fork.
 	ErrAdditionalRepositoryNotFound = errors.New("additional repository not found")
+	// ErrNoReplica says that a storage is not known to have anything of a repository.
+	ErrNoReplica = errors.New("no replica on the storage")
+	// ErrUnknownStorage says that the virtual storage has no storage of that name.
+	ErrUnknownStorage = errors.New("storage does not exist")
+	// ErrReplicationFactor says that a repository cannot be on so many storages.
+	ErrReplicationFactor = errors.New("invalid replication factor")
 	// ErrRepositoryExists says that the path of a creation is taken, or is being taken by
 	// another creation that has not ended yet.
 	ErrRepositoryExists = errors.New("repository already exists")
@@ -39,6 +45,9 @@ var (
 	// ErrLeaseLost says that this process has not renewed its lease in time: others may act in its
 	// place, so it must not commit, record or use what it has cached.
 	ErrLeaseLost = errors.New("lease of this process is lost")
+	// ErrTimelineChanged says that another server took over the store, which may have lost its
+	// latest statements, so that numbers of invalidations may stand for others.
+	ErrTimelineChanged = errors.New("another server took over the metadata")
 	// ErrPrimaryChanged says that the primary or its epoch is another than the one to which
 	// the write was sent. The write was not committed; trying again is right.
 	ErrPrimaryChanged = errors.New("primary of the repository changed")
@@ -91,3 +100,19 @@ func (e *TooFewCopiesError) Error() string {
 
 // Unwrap makes the error match [ErrTooFewCopies].
 func (e *TooFewCopiesError) Unwrap() error { return ErrTooFewCopies }
+
+// FactorError tells why a repository cannot be on so many storages. It matches
+// [ErrReplicationFactor].
+type FactorError struct{ Factor, Storages int }
+
+// Error is the text that clients know.
+func (e *FactorError) Error() string {
+	if e.Factor < 1 {
+		return fmt.Sprintf("attempted to set replication factor %d but minimum is 1", e.Factor)
+	}
+	return fmt.Sprintf("attempted to set replication factor %d but virtual storage only "+
+		"contains %d storages", e.Factor, e.Storages)
+}
+
+// Unwrap makes the error match [ErrReplicationFactor].
+func (e *FactorError) Unwrap() error { return ErrReplicationFactor }

@@ -102,6 +102,8 @@ type facts struct {
 	undecided bool
 	// locksFirst says that the method takes its locks before it votes, if it votes at all.
 	creation, neverWrites, locksFirst, alwaysVerify bool
+	// several says that the call may consist of several writes.
+	several bool
 }
 
 // decision is what to do at the end of a write.
@@ -129,6 +131,7 @@ func (w *Write) decide(result Result) decision {
 		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && result.PrimaryOK,
+		several:      w.options.Several,
 	})
 }
 
@@ -181,10 +184,12 @@ func (f facts) nothing() bool {
 	return f.votes.Prepared || f.votes.Stopped || f.neverWrites
 }
 
-// recorded says what it means for the client that at least one write stands.
+// recorded says what it means for the client that at least one write stands. Of several, others
+// may not even have been tried.
 func (f facts) recorded() Outcome {
 	votes := f.votes
-	missed := votes.LostRounds > 0 || votes.Dropped > 0 || votes.Busy || votes.Aborted
+	missed := votes.LostRounds > 0 || votes.Dropped > 0 || votes.Busy || votes.Aborted ||
+		f.several && !votes.Through
 	if !f.primaryOK && missed {
 		return OutcomePartial
 	}

@@ -18,6 +18,7 @@ type decideCase struct {
 	never     bool
 	locks     bool
 	verify    bool
+	several   bool
 	want      Outcome
 	wantRaise string
 	// wantVerify is about what the record does not ask for by itself.
@@ -26,6 +27,24 @@ type decideCase struct {
 }
 
 type votes = transaction.Summary
+
+// severalCases are of calls that may consist of several writes.
+func severalCases() map[string]decideCase {
+	return map[string]decideCase{
+		"one of several recorded, then the primary failed": {
+			votes:  votes{Prepared: true, Recorded: 1},
+			failed: true, several: true, want: OutcomePartial,
+		},
+		"all of several recorded, then the primary failed": {
+			votes:  votes{Prepared: true, Recorded: 2, Through: true},
+			failed: true, several: true, want: OutcomeRecorded,
+		},
+		"several, and the client is told which": {
+			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", several: true,
+			want: OutcomeRecorded,
+		},
+	}
+}
 
 // votedCases are decided by the votes.
 func votedCases() map[string]decideCase {
@@ -127,6 +146,7 @@ func unvotedCases() map[string]decideCase {
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	cases := votedCases()
+	maps.Copy(cases, severalCases())
 	maps.Copy(cases, unvotedCases())
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -134,7 +154,7 @@ func TestDecide(t *testing.T) {
 			got := decide(facts{
 				votes: tc.votes, primaryOK: !tc.failed, ok: letters(tc.ok), primary: letters("a"),
 				creation: tc.creation, neverWrites: tc.never, locksFirst: tc.locks,
-				alwaysVerify: tc.verify,
+				alwaysVerify: tc.verify, several: tc.several,
 			})
 			require.ErrorIs(t, got.err, tc.err)
 			require.Equal(t, letters(tc.wantRaise), got.raise)

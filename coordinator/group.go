@@ -31,6 +31,8 @@ type group struct {
 	views
 	rand   Random
 	places map[Storage]int
+	// near are the storages that reads prefer.
+	near set
 	// loads counts the reads in flight per storage.
 	loads   []atomic.Int64
 	routes  *cache
@@ -48,6 +50,7 @@ func (c *Coordinator) newGroup(
 	for place, storage := range config.Storages {
 		g.places[storage] = place
 	}
+	g.near = g.members(config.Near)
 	load := func(ctx context.Context, relativePath string) (route, error) {
 		repository, err := c.store.Lookup(ctx, Key{name, relativePath})
 		if err != nil {
@@ -122,6 +125,9 @@ func (g *group) additional(ctx context.Context, key Key) (route, error) {
 	return found, err
 }
 
+// all are the storages that are configured.
+func (g *group) all() set { return 1<<len(g.config.Storages) - 1 }
+
 // healthy are the storages that this process can reach.
 func (g *group) healthy() set { return g.found(g.local) }
 
@@ -140,8 +146,13 @@ func (g *group) found(by Health) set {
 }
 
 // pick returns the less busy of two random members: nearly as even as asking all of them, and
-// unlike the least busy of all it does not send everybody to the same place at once.
+// unlike the least busy of all it does not send everybody to the same place at once. Those that are
+// near come first, however busy they are: distance costs every read the same, and traffic between
+// zones is paid for.
 func (g *group) pick(members set) int {
+	if near := members & g.near; near != 0 {
+		members = near
+	}
 	count := members.count()
 	first := members.nth(g.rand.IntN(count))
 	if count == 1 {

@@ -3,6 +3,8 @@ package coordinator
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"math/rand/v2"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,6 +30,17 @@ func ReplicaPath(id RepositoryID, relativePath string) string {
 		prefix = poolPrefix
 	}
 	return prefix + digits[:2] + "/" + digits[2:] + "/" + decimal
+}
+
+// idOf returns the id that a path on disk was made of, or a new one if it was made otherwise.
+func idOf(replicaPath string) RepositoryID {
+	id, err := strconv.ParseInt(path.Base(replicaPath), 10, 64)
+	digits := strings.TrimPrefix(strings.TrimPrefix(replicaPath, repositoryPrefix), poolPrefix)
+	if err == nil && id > 0 && strings.HasSuffix(ReplicaPath(RepositoryID(id), ""), "/"+digits) &&
+		digits != replicaPath {
+		return RepositoryID(id)
+	}
+	return RepositoryID(rand.Int64N(1<<63-1) + 1)
 }
 
 // IsPoolPath says whether clients call an object pool by this path: a 64-digit lower-case

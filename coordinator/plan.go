@@ -95,10 +95,7 @@ func (g *group) placeNew(healthy set) (placement, error) {
 	if healthy == 0 {
 		return placement{}, ErrNoHealthyNode
 	}
-	all := set(0)
-	for place := range g.config.Storages {
-		all = all.with(place)
-	}
+	all := g.all()
 	factor := g.config.DefaultReplicationFactor
 	if factor == 0 {
 		factor = all.count()

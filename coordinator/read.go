@@ -114,6 +114,20 @@ func (c *Coordinator) StorageRead(
 	return group.storage(group.pick(candidates)), nil
 }
 
+// StorageWrite returns every healthy storage, for a write that concerns no repository: each node
+// has to do it for itself. It returns [ErrUnknownVirtualStorage] or [ErrNoHealthyNode].
+func (c *Coordinator) StorageWrite(virtualStorage VirtualStorage) ([]Storage, error) {
+	group, err := c.group(virtualStorage)
+	if err != nil {
+		return nil, err
+	}
+	healthy := group.healthy()
+	if healthy == 0 {
+		return nil, fmt.Errorf("route write of %q: %w", virtualStorage, ErrNoHealthyNode)
+	}
+	return group.storages(healthy), nil
+}
+
 // MaintenanceRoute says where housekeeping runs.
 type MaintenanceRoute struct {
 	// Storages starts with the primary if that is among them.

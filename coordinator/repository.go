@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"fmt"
+	"time"
 
 	"go.uber.org/zap/zapcore"
 )
@@ -92,6 +93,8 @@ type Replica struct {
 	Joining bool
 	// Repairing marks a replica that a repair may be writing to right now.
 	Repairing bool
+	// VerifiedAt is when its node last said that it has the repository, or zero.
+	VerifiedAt time.Time
 }
 
 // Repository is a consistent snapshot of the metadata of one repository.

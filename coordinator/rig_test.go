@@ -261,7 +261,9 @@ func (r *rig) hear(ctx context.Context) error {
 	r.mu.Lock()
 	r.applied = applied
 	r.mu.Unlock()
-	return r.store.Acknowledge(ctx, incarnation, applied)
+	return r.store.Acknowledge(ctx, coordinator.Acknowledgement{
+		Incarnation: incarnation, Applied: applied,
+	})
 }
 
 // die ends the incarnation for everybody else.

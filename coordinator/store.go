@@ -19,6 +19,7 @@ type Store interface {
 	Recoverer
 	Verifier
 	Members
+	Operator
 }
 
 // Reader reads metadata.
@@ -138,6 +139,8 @@ type Creation struct {
 	Participants []Storage
 	// Assigned holds the participants and those that are filled by repair later.
 	Assigned []Storage
+	// Everywhere says that storages which are configured later are assigned too.
+	Everywhere bool
 	// Incarnation is that of the proxy that creates it.
 	Incarnation Incarnation
 }
@@ -150,11 +153,13 @@ type Remover interface {
 	Delete(ctx context.Context, deletion Deletion) (Repository, error)
 	// ClaimRemovals returns deleting repositories that nobody is working on, and turns creations
 	// whose proxy's incarnation has ended into such, to be kept for the given time. They are left
-	// to the caller for a while.
+	// to the caller for a while. Repairs that were claimed end; a repository with such a repair, or
+	// one that failed, is kept for the given time as well, since its node may go on with it.
 	ClaimRemovals(ctx context.Context, request RemovalRequest) ([]Repository, error)
 	// Removed forgets replicas of a deleting repository that are on no disk any more, and the
-	// repository with the last of them. Replicas that a repair may be writing to are kept, and all
-	// of them while a node may still be at work; they are claimed again then.
+	// repository with the last of them. Replicas that a repair was writing to since they were
+	// current are kept, and all of them while a node may still be at work; they are claimed again
+	// then.
 	Removed(ctx context.Context, id RepositoryID, storages []Storage) error
 }
 
@@ -174,7 +179,8 @@ type Deletion struct {
 type RemovalRequest struct {
 	Limit int
 	TTL   time.Duration
-	// Keep is that of [Deletion], for creations whose proxy is gone.
+	// Keep is that of [Deletion], for creations whose proxy is gone, and counts from the end of
+	// repairs.
 	Keep time.Duration
 }
 

@@ -130,16 +130,17 @@ type Verification struct {
 
 // Members keeps the proxies that live.
 type Members interface {
-	// Enlist begins an incarnation and ends those of the same name. It returns the last
+	// Enlist begins an incarnation and ends those that it takes the place of. It returns the last
 	// invalidation: an empty cache need not apply it or earlier ones. Enlisting an incarnation
 	// again succeeds while it lives; after that it returns [ErrLeaseLost].
 	Enlist(ctx context.Context, enlistment Enlistment) (Sequence, error)
 	// Renew prolongs the lease and exchanges what the proxies know. It returns [ErrLeaseLost] when
-	// the incarnation has ended.
+	// the incarnation has ended, and [ErrTimelineChanged] when the store is on another timeline
+	// than expected; then nothing is changed.
 	Renew(ctx context.Context, renewal Renewal) (Membership, error)
-	// Acknowledge says that all invalidations up to this one are applied. It returns
-	// [ErrLeaseLost] when the incarnation has ended.
-	Acknowledge(ctx context.Context, incarnation Incarnation, applied Sequence) error
+	// Acknowledge says that all invalidations up to one are applied. It returns [ErrLeaseLost]
+	// when the incarnation has ended or the store is on another timeline than expected.
+	Acknowledge(ctx context.Context, acknowledgement Acknowledgement) error
 	// Acknowledged says whether all other incarnations that live have acknowledged that much.
 	Acknowledged(ctx context.Context, incarnation Incarnation, awaited Sequence) (bool, error)
 	// Resign ends the incarnation. What it left open is adopted at once.
@@ -153,18 +154,34 @@ type Members interface {
 // Enlistment is a proxy that begins an incarnation.
 type Enlistment struct {
 	Incarnation Incarnation
-	// Name stays the same over restarts and is that of no other proxy.
+	// Name stays the same over restarts.
 	Name string
+	// Replaces says that no other process of this name lives, so that the incarnations of that
+	// name end.
+	Replaces bool
+	// Former are earlier attempts and incarnations of the same process. They end.
+	Former []Incarnation
 	// TTL is after what time without renewal the incarnation has ended for all others.
 	TTL time.Duration
+}
+
+// Acknowledgement says which invalidations a proxy has applied.
+type Acknowledgement struct {
+	Incarnation Incarnation
+	// Timeline is the one on which the invalidations were numbered: after a failover the same
+	// numbers may be given to others. Empty stands for whatever the store is on.
+	Timeline string
+	// Applied is the last that is applied, with all before.
+	Applied Sequence
 }
 
 // Renewal is what a proxy reports.
 type Renewal struct {
 	Incarnation Incarnation
 	TTL         time.Duration
-	// Applied is the last invalidation that this proxy has applied, with all before.
-	Applied Sequence
+	// Timeline and Applied are those of an [Acknowledgement].
+	Timeline string
+	Applied  Sequence
 	// Healthy are the storages that it finds healthy.
 	Healthy map[VirtualStorage][]Storage
 }

@@ -24,6 +24,8 @@ type WriteOptions struct {
 	Turn transaction.Gate
 	// NeverWrites says that success without a vote changed nothing.
 	NeverWrites bool
+	// Several says that the call may consist of several writes, one after the other.
+	Several bool
 	// Verify asks for a comparison of the replicas whenever the write succeeds.
 	Verify bool
 	// Additional is a second repository of the same virtual storage that the write names.

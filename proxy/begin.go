@@ -72,6 +72,7 @@ func (b *behaviour) options() coordinator.WriteOptions {
 		Kind:        coordinator.WriteKind(b.Kind.String()),
 		Turn:        b.gate(),
 		NeverWrites: b.NeverWrites,
+		Several:     b.Several,
 		Verify:      b.Verify,
 	}
 }

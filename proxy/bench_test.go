@@ -17,7 +17,7 @@ import (
 // direct connects to a node as a client without a proxy would.
 func (c *cluster) direct() *grpc.ClientConn {
 	c.t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+c.nodes[0].address[len("tcp://"):],
+	conn, err := grpc.NewClient("passthrough:///"+c.nodes[0].address,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithPerRPCCredentials(auth.Credentials(secret, nil)))
 	require.NoError(c.t, err)

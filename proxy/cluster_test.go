@@ -24,6 +24,7 @@ import (
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
 	"praefect/proxy/gitalypb"
+	"praefect/proxy/learn"
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
@@ -50,6 +51,7 @@ type cluster struct {
 	coordinator *coordinator.Coordinator
 	registry    *registry.Registry
 	relay       *relay.Relay
+	pool        *backend.Pool
 	server      *proxy.Server
 	metrics     *prometheus.Registry
 	nodes       []*node
@@ -73,7 +75,9 @@ type settings struct {
 	relay    relay.Config
 	registry registry.Config
 	native   func(grpc.ServiceRegistrar) error
-	log      *zap.Logger
+	// own makes native of a cluster of which all but the server is there.
+	own func(*cluster) func(grpc.ServiceRegistrar) error
+	log *zap.Logger
 }
 
 func newCluster(t testing.TB, change ...func(*settings)) *cluster {
@@ -98,11 +102,15 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		c.nodes = append(c.nodes, n)
 		storages = append(storages, coordinator.Storage(storage))
 		nodes = append(nodes, backend.Node{
-			VirtualStorage: virtualStorage, Storage: storage, Address: n.address, Token: "inner",
+			VirtualStorage: virtualStorage, Storage: storage,
+			Address: "tcp://" + n.address, Token: "inner",
 		})
 	}
 	c.decide(storages, s)
 	handler := c.carry(nodes)
+	if s.own != nil {
+		s.native = s.own(c)
+	}
 	c.serve(handler, s)
 	c.create(storages)
 	c.client = c.dial(insecure.NewCredentials())
@@ -134,7 +142,8 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 	c.t.Helper()
 	sidechannels := sidechannel.NewRegistry(c.log)
-	pool, err := backend.Dial(nodes, backend.Dependencies{
+	var err error
+	c.pool, err = backend.Dial(nodes, backend.Dependencies{
 		Votes: func(n backend.Node) gitalypb.RefTransactionServer {
 			return c.registry.Service(transaction.Voter(n.Storage))
 		},
@@ -142,10 +151,14 @@ func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 		Sidechannels: sidechannels,
 	}, zap.NewNop(), backend.DefaultConfig())
 	require.NoError(c.t, err)
-	c.t.Cleanup(func() { require.NoError(c.t, pool.Close()) })
+	c.t.Cleanup(func() { require.NoError(c.t, c.pool.Close()) })
+	learner, err := learn.New(c.pool, c.metrics, c.log, learn.Config{})
+	require.NoError(c.t, err)
+	c.t.Cleanup(func() { require.NoError(c.t, learner.Close()) })
 	handler, err := proxy.New(proxy.Dependencies{
-		Coordinator: c.coordinator, Registry: c.registry, Connections: pool, Relay: c.relay,
-		Sidechannels: sidechannels, Methods: method.Builtin(), Registerer: c.metrics,
+		Coordinator: c.coordinator, Registry: c.registry, Connections: c.pool, Relay: c.relay,
+		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
+		Registerer: c.metrics,
 	}, c.log, proxy.Config{Grace: patience})
 	require.NoError(c.t, err)
 	return handler

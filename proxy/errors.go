@@ -5,6 +5,8 @@ import "errors"
 var (
 	// ErrUnknownMethod says that no method of that name is known, or none that can be carried.
 	ErrUnknownMethod = errors.New("unknown method")
+	// ErrPartition says that a method concerns a partition of one node, which a cluster has not.
+	ErrPartition = errors.New("partitions belong to single nodes, ask one of them")
 	// ErrNoMessage says that the client ended its stream before the first message.
 	ErrNoMessage = errors.New("EOF")
 	// ErrRepositoryNotSet says that the request names no repository at all.

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"fmt"
 	"iter"
 
@@ -34,6 +35,11 @@ type Methods interface {
 	All() iter.Seq[*method.Method]
 }
 
+// Learner finds out about methods that [Methods] lacks.
+type Learner interface {
+	Learn(ctx context.Context, name string) (*method.Method, error)
+}
+
 // Dependencies are what a [Handler] works with. None may be nil.
 type Dependencies struct {
 	Coordinator  *coordinator.Coordinator
@@ -42,6 +48,7 @@ type Dependencies struct {
 	Relay        *relay.Relay
 	Sidechannels *sidechannel.Registry
 	Methods      Methods
+	Learner      Learner
 	Registerer   prometheus.Registerer
 }
 
@@ -71,42 +78,70 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, e
 // Its errors are those of the table in status.go, or statuses of nodes.
 func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	name, _ := grpc.MethodFromServerStream(stream)
-	called, known := h.Methods.Lookup(name)
-	if !known || !relayed(called) {
-		return fmt.Errorf("%w: %s", ErrUnknownMethod, name)
+	called, err := h.lookup(stream.Context(), name)
+	if err != nil {
+		return err
 	}
 	h.metrics.called(called)
 
 	c, err := h.arrive(stream, called)
 	if err != nil {
+		if called.Operation == method.Mutator {
+			tell(stream, coordinator.OutcomeNone)
+		}
 		return err
 	}
 	defer c.first.Free()
 
 	ctx := stream.Context()
+	whole := called.Scope == method.ScopeStorage
 	switch {
-	case called.Scope == method.ScopeStorage:
+	case called.Operation == method.Accessor && whole:
 		return h.readStorage(ctx, c)
 	case called.Operation == method.Accessor:
 		return h.read(ctx, c)
 	case called.Operation == method.Maintenance:
 		return h.maintain(ctx, c)
 	}
-	outcome, err := h.write(ctx, c)
-	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
+	write := h.write
+	if whole {
+		write = h.writeStorage
+	}
+	outcome, err := write(ctx, c)
+	tell(stream, outcome)
 	return err
 }
 
-// relayed tells whether calls of a method can be carried. What the proxy answers itself does not
-// come here; partitions, and writes to a whole storage, have no replicas that could be kept equal.
-func relayed(m *method.Method) bool {
-	switch m.Scope {
-	case method.ScopeRepository:
-		return m.Operation != method.OperationNone && !m.Removes()
-	case method.ScopeStorage:
-		return m.Operation == method.Accessor
-	case method.ScopeNone, method.ScopePartition:
-		return false
+// lookup returns a method that can be carried.
+func (h *Handler) lookup(ctx context.Context, name string) (*method.Method, error) {
+	called, known := h.Methods.Lookup(name)
+	if !known {
+		var err error
+		if called, err = h.Learner.Learn(ctx, name); err != nil {
+			return nil, err
+		}
 	}
-	return false
+	if err := refusal(called); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, name)
+	}
+	return called, nil
+}
+
+// tell tells the client what became of its write.
+func tell(stream grpc.ServerStream, outcome coordinator.Outcome) {
+	stream.SetTrailer(metadata.Pairs(OutcomeKey, outcome.String()))
+}
+
+// refusal says why calls of a method cannot be carried, or nil. What the proxy answers itself does
+// not come here. A partition is one node's own matter: replicas of a repository are in partitions
+// of different numbers.
+func refusal(m *method.Method) error {
+	switch {
+	case m.Scope == method.ScopePartition:
+		return ErrPartition
+	case m.Operation == method.OperationNone, m.Scope == method.ScopeNone, m.Removes(),
+		m.Operation == method.Maintenance && m.Scope != method.ScopeRepository:
+		return ErrUnknownMethod
+	}
+	return nil
 }

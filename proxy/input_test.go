@@ -120,6 +120,21 @@ func TestBadAddress(t *testing.T) {
 			&gitalypb.FindRemoteRepositoryRequest{StorageName: "other"},
 			codes.InvalidArgument, "virtual storage does not exist",
 		},
+		"write to a storage that the message cannot name": {
+			"/gitaly.RaftService/SendMessage", &gitalypb.RaftMessageRequest{ClusterId: "a"},
+			codes.InvalidArgument, "storage scoped: target storage field not found",
+		},
+		"partition": {
+			"/gitaly.PartitionService/BackupPartition",
+			&gitalypb.BackupPartitionRequest{StorageName: virtualStorage},
+			codes.Unimplemented, "partitions belong to single nodes, ask one of them: " +
+				"/gitaly.PartitionService/BackupPartition",
+		},
+		"end of a vote from a client": {
+			"/gitaly.RefTransaction/StopTransaction",
+			&gitalypb.StopTransactionRequest{TransactionId: 1}, codes.NotFound,
+			"transaction not found: 1",
+		},
 		"unknown method": {
 			"/gitaly.RefService/Nonsense", exists("a", "b"), codes.Unimplemented,
 			"unknown method: /gitaly.RefService/Nonsense",

@@ -26,9 +26,8 @@ type around struct {
 	statuses statuses
 	panics   prometheus.Counter
 	running  *prometheus.GaugeVec
-	// relaying is the gauge of all relayed calls: the library takes every one of them for a call in
-	// which both sides stream.
-	relaying func() prometheus.Gauge
+	// kinds are the members of running by kind of call. None is there before its first call.
+	kinds map[string]func() prometheus.Gauge
 	// named are the loggers of relayed methods, by their names. The fields that all calls of one
 	// share are encoded once.
 	named map[string]*zap.Logger
@@ -92,25 +91,21 @@ func (e *entered) finish(a *around, failed error) (err error) {
 func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
+	called, known := a.methods.Lookup(info.FullMethod)
 	kind := kindOf(info.IsClientStream, info.IsServerStream)
+	if known {
+		// The library takes every relayed call for one in which both sides stream.
+		kind = kindOf(called.ClientStream, called.ServerStream)
+	}
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
 	v.named = a.named[info.FullMethod]
-	gauge := a.gauge(kind)
+	gauge := a.kinds[kind]()
 	gauge.Inc()
 	defer gauge.Dec()
-	called, known := a.methods.Lookup(info.FullMethod)
 	e := &entered{ServerStream: stream, ctx: ctx, once: known && !called.ServerStream}
 	err := next(server, e)
 	v.leave(ctx, &a.room, err)
 	return e.finish(a, err)
-}
-
-// gauge returns the gauge of calls of a kind.
-func (a *around) gauge(kind string) prometheus.Gauge {
-	if kind == kindRelayed {
-		return a.relaying()
-	}
-	return a.running.WithLabelValues(kind)
 }
 
 // unary is the outermost interceptor of unary calls, all of which the proxy answers itself.
@@ -120,7 +115,7 @@ func (a *around) unary(
 	kind := kindOf(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
 	v.about(request)
-	gauge := a.gauge(kind)
+	gauge := a.kinds[kind]()
 	gauge.Inc()
 	defer gauge.Dec()
 	response, err := next(ctx, request)
@@ -183,18 +178,23 @@ func (a *around) panicked(ctx context.Context, value any) error {
 	return status.Errorf(codes.Internal, "panic: %v", value)
 }
 
-// kindRelayed is the kind of all relayed calls.
-const kindRelayed = "bidi_stream"
+// The kinds of calls: who sends more than one message.
+const (
+	kindUnary  = "unary"
+	kindClient = "client_stream"
+	kindServer = "server_stream"
+	kindBoth   = "bidi_stream"
+)
 
 func kindOf(client, server bool) string {
 	switch {
 	case client && server:
-		return kindRelayed
+		return kindBoth
 	case client:
-		return "client_stream"
+		return kindClient
 	case server:
-		return "server_stream"
+		return kindServer
 	default:
-		return "unary"
+		return kindUnary
 	}
 }

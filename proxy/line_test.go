@@ -43,7 +43,7 @@ func TestLine(t *testing.T) {
 		"correlation_id": "abc", "username": "jane", "grpc.code": "OK",
 	}
 	for name, want := range map[string]map[string]any{
-		refExists:    {"storage": storage},
+		refExists:    {"storage": storage, "grpc.meta.method_type": "unary"},
 		repoSize:     {"storage": "node-1", "grpc.code": "NotFound", "error": "no such thing"},
 		createBranch: {"primary": "node-1", "outcome": "recorded"},
 	} {

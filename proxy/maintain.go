@@ -38,19 +38,11 @@ func (h *Handler) maintain(ctx context.Context, c *call) error {
 func (h *Handler) replicas(
 	c *call, route coordinator.MaintenanceRoute,
 ) ([]relay.Destination, error) {
-	outgoing := c.outgoing()
-	all := make([]relay.Destination, 0, len(route.Storages))
-	for _, storage := range route.Storages {
-		to, err := h.destination(c, place{
-			storage: storage, replicaPath: route.ReplicaPath,
-		}, outgoing)
-		if err != nil {
-			relay.FreeAll(all)
-			return nil, err
-		}
-		all = append(all, to)
+	places := make([]place, len(route.Storages))
+	for i, storage := range route.Storages {
+		places[i] = place{storage: storage, replicaPath: route.ReplicaPath}
 	}
-	return all, nil
+	return h.destinations(c, places, c.outgoing())
 }
 
 func firstError(errs ...error) error {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"net"
 	"sync"
 	"testing"
@@ -12,11 +11,15 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
+	reflectionpb "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 
 	"praefect/proxy/backchannel"
 	"praefect/proxy/gitalypb"
+	"praefect/proxy/learn/learntest"
 )
 
 // script is what a node does with a call.
@@ -40,8 +43,9 @@ type node struct {
 	storage string
 	address string
 	peers   *backchannel.Peers
-	// kill ends the node as a crash would.
-	kill func()
+	// kill ends the node as a crash would. It can be called repeatedly.
+	kill       func()
+	reflection learntest.Reflection
 
 	mu      sync.Mutex
 	scripts map[string]script
@@ -52,18 +56,27 @@ type node struct {
 // newNode serves a node until the test ends.
 func newNode(t testing.TB, storage string) *node {
 	t.Helper()
-	var config net.ListenConfig
-	listener, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	n := &node{
-		t: t, storage: storage, address: "tcp://" + listener.Addr().String(),
-		peers:   backchannel.NewPeers(zap.NewNop()),
+		t: t, storage: storage, address: "127.0.0.1:0",
 		scripts: map[string]script{}, calls: map[string]int{},
 	}
+	n.start()
+	return n
+}
+
+// start starts the node, again at the same address if it was killed.
+func (n *node) start() {
+	n.t.Helper()
+	var config net.ListenConfig
+	listener, err := config.Listen(n.t.Context(), "tcp", n.address)
+	require.NoError(n.t, err)
+	n.address = listener.Addr().String()
+	n.peers = backchannel.NewPeers(zap.NewNop())
 	mux := backchannel.NewServer(
 		insecure.NewCredentials(), n.peers, zap.NewNop(), backchannel.DefaultConfig())
 	server := grpc.NewServer(append(mux.Options(), grpc.WaitForHandlers(true),
 		grpc.UnknownServiceHandler(n.handle))...)
+	reflectionpb.RegisterServerReflectionServer(server, &n.reflection)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(mux.Listener(listener)) }()
 	n.kill = sync.OnceFunc(func() {
@@ -71,8 +84,7 @@ func newNode(t testing.TB, storage string) *node {
 		<-served //nolint:errcheck // stopping is its only end
 		_ = n.peers.Close()
 	})
-	t.Cleanup(n.kill)
-	return n
+	n.t.Cleanup(n.kill)
 }
 
 // on sets what the node does when a method is called.
@@ -115,7 +127,7 @@ func (n *node) handle(_ any, stream grpc.ServerStream) error {
 		}
 	}
 	if do == nil {
-		return fmt.Errorf("no script for %s", method)
+		return status.Errorf(codes.Unimplemented, "no script for %s", method)
 	}
 	return do(v)
 }

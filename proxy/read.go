@@ -16,6 +16,14 @@ import (
 // read carries a call to a replica, and to another one when that fails before the client was
 // given anything.
 func (h *Handler) read(ctx context.Context, c *call) error {
+	err := h.readReplica(ctx, c)
+	if c.method.Anywhere && errors.Is(err, coordinator.ErrRepositoryNotFound) {
+		return h.readAnywhere(ctx, c)
+	}
+	return err
+}
+
+func (h *Handler) readReplica(ctx context.Context, c *call) error {
 	primaryOnly := c.primaryOnly()
 	return h.attempts(c, func(tried []coordinator.Storage) (coordinator.Storage, error) {
 		route, err := h.Coordinator.Read(ctx, c.key, coordinator.ReadOptions{
@@ -42,6 +50,20 @@ func (h *Handler) readStorage(ctx context.Context, c *call) error {
 	})
 }
 
+// readAnywhere carries a call about a repository that is not known to any healthy node, which says
+// in its own words that there is none.
+func (h *Handler) readAnywhere(ctx context.Context, c *call) error {
+	return h.attempts(c, func(tried []coordinator.Storage) (coordinator.Storage, error) {
+		storage, err := h.Coordinator.StorageRead(ctx, c.key.VirtualStorage, tried)
+		if err != nil {
+			return "", err
+		}
+		return storage, h.readFrom(ctx, c, place{
+			storage: storage, replicaPath: c.key.RelativePath,
+		})
+	})
+}
+
 // attempts makes an attempt on one storage after the other, until one gives an answer or none is
 // left. An attempt without storage is one for which none was found.
 func (h *Handler) attempts(
@@ -59,12 +81,21 @@ func (h *Handler) attempts(
 			c.visit.add(zap.String("storage", string(storage)))
 			return err
 		}
-		tried, failed = append(tried, storage), repeatable.Err
+		tried, failed = append(tried, storage), lasting(failed, repeatable.Err)
 		h.metrics.retries.Inc()
 		c.visit.log().Warn("read failed on replica", zap.Inline(c.key),
 			zap.String("storage", string(storage)), zap.Error(repeatable.Err))
 	}
 	return failed
+}
+
+// lasting returns which of two failures the client is told. That one replica does not know the
+// method says little when another one that may know it was not available.
+func lasting(before, now error) error {
+	if before != nil && status.Code(now) == codes.Unimplemented {
+		return before
+	}
+	return now
 }
 
 // readFrom carries the call to one storage.

@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/reflection"
 
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -72,6 +71,9 @@ type ServerConfig struct {
 	// LatencyBuckets are the upper bounds in seconds of the latency histograms. Default 1 ms to
 	// 25 min in eleven steps.
 	LatencyBuckets []float64
+	// MaxConnectionAge is after what time a connection is closed once its calls have ended, give or
+	// take a tenth, so that clients connect anew and spread over all proxies. 0 means never.
+	MaxConnectionAge time.Duration
 }
 
 // Server serves clients on any number of listeners. It may be used concurrently.
@@ -138,7 +140,9 @@ func (s *Server) prepare() error {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{
 			MinTime: pingMin, PermitWithoutStream: true,
 		}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			Time: pingAfter, MaxConnectionAge: s.config.MaxConnectionAge,
+		}),
 		grpc.InitialWindowSize(streamWindow),
 		grpc.InitialConnWindowSize(connWindow),
 		grpc.MaxRecvMsgSize(receiveMax),
@@ -152,6 +156,7 @@ func (s *Server) prepare() error {
 func newAround(methods Methods, log *zap.Logger) *around {
 	a := &around{
 		named:    map[string]*zap.Logger{},
+		kinds:    map[string]func() prometheus.Gauge{},
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
@@ -164,11 +169,14 @@ func newAround(methods Methods, log *zap.Logger) *around {
 			Help: "Calls of clients that are under way",
 		}, []string{"method_type"}),
 	}
-	a.relaying = sync.OnceValue(func() prometheus.Gauge {
-		return a.running.WithLabelValues(kindRelayed)
-	})
+	for _, kind := range []string{kindUnary, kindClient, kindServer, kindBoth} {
+		a.kinds[kind] = sync.OnceValue(func() prometheus.Gauge {
+			return a.running.WithLabelValues(kind)
+		})
+	}
 	for m := range methods.All() {
-		a.named[m.Name] = a.log.With(called(m.Name, kindRelayed)...)
+		kind := kindOf(m.ClientStream, m.ServerStream)
+		a.named[m.Name] = a.log.With(called(m.Name, kind)...)
 	}
 	return a
 }
@@ -187,7 +195,7 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 	healthpb.RegisterHealthServer(server, &health{
 		ready: s.dependencies.Ready, stopped: s.stopping,
 	})
-	reflection.Register(server)
+	registerReflection(server, s.dependencies.Handler.Methods)
 	if !s.enter(server) {
 		server.Stop()
 		return listener.Close() //nolint:wrapcheck // there is nothing to add

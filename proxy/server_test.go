@@ -66,6 +66,38 @@ func TestServerAdmitsByToken(t *testing.T) {
 	}
 }
 
+// TestServerDescribesWhatItRelays lets tools find relayed services too, with their messages.
+func TestServerDescribesWhatItRelays(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	client := reflectionpb.NewServerReflectionClient(c.client)
+	stream, err := client.ServerReflectionInfo(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_ListServices{ListServices: "*"},
+	}))
+	answer, err := stream.Recv()
+	require.NoError(t, err)
+	var names []string
+	for _, service := range answer.GetListServicesResponse().GetService() {
+		names = append(names, service.GetName())
+	}
+	require.Subset(t, names, []string{
+		"gitaly.RefService", "gitaly.ServerService", "gitaly.RefTransaction",
+		"grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection",
+		"grpc.reflection.v1alpha.ServerReflection",
+	})
+	require.NoError(t, stream.Send(&reflectionpb.ServerReflectionRequest{
+		MessageRequest: &reflectionpb.ServerReflectionRequest_FileContainingSymbol{
+			FileContainingSymbol: "gitaly.RefService.FindBranch",
+		},
+	}))
+	answer, err = stream.Recv()
+	require.NoError(t, err)
+	require.NotEmpty(t, answer.GetFileDescriptorResponse().GetFileDescriptorProto())
+	require.NoError(t, stream.CloseSend())
+}
+
 // listServices asks for reflection. A refusal may arrive before the question was sent: sending then
 // meets the end of the stream, and receiving tells why.
 func listServices(ctx context.Context, conn *grpc.ClientConn) error {

@@ -11,6 +11,7 @@ import (
 	"praefect/coordinator"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/learn"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
 	"praefect/proxy/wire"
@@ -49,6 +50,10 @@ func doubts() []rule {
 func requests() []rule {
 	return []rule{
 		{err: ErrUnknownMethod, code: codes.Unimplemented},
+		{err: ErrPartition, code: codes.Unimplemented},
+		{err: learn.ErrUnknown, code: codes.Unimplemented},
+		{err: learn.ErrUnreachable, code: codes.Unavailable},
+		{err: learn.ErrInvalidConfig, code: codes.Internal},
 		{err: ErrNoMessage, code: codes.Internal, bare: true},
 		{err: ErrRepositoryNotSet, code: codes.InvalidArgument, bare: true},
 		{err: ErrStorageNotSet, code: codes.InvalidArgument, bare: true},
@@ -69,6 +74,9 @@ func decisions() []rule {
 		{err: coordinator.ErrUnknownVirtualStorage, code: codes.InvalidArgument, bare: true},
 		{err: coordinator.ErrRepositoryNotFound, code: codes.NotFound, bare: true},
 		{err: coordinator.ErrAdditionalRepositoryNotFound, code: codes.NotFound, bare: true},
+		{err: coordinator.ErrNoReplica, code: codes.FailedPrecondition},
+		{err: coordinator.ErrUnknownStorage, code: codes.InvalidArgument},
+		{err: coordinator.ErrReplicationFactor, code: codes.InvalidArgument},
 		{err: coordinator.ErrRepositoryExists, code: codes.AlreadyExists, bare: true},
 		{err: coordinator.ErrNoHealthyNode, code: codes.Unavailable},
 		{err: coordinator.ErrNoCurrentReplica, code: codes.Unavailable},
@@ -78,6 +86,7 @@ func decisions() []rule {
 		{err: coordinator.ErrMetadataUnavailable, code: codes.Unavailable},
 		{err: coordinator.ErrTurnTaken, code: codes.Unavailable},
 		{err: coordinator.ErrLeaseLost, code: codes.Unavailable},
+		{err: coordinator.ErrTimelineChanged, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryUnreachable, code: codes.Unavailable},
 		{err: coordinator.ErrPrimaryChanged, code: codes.Aborted},
 		{err: coordinator.ErrCreationUndone, code: codes.Aborted},

@@ -69,7 +69,8 @@ func TestEverySentinelHasACode(t *testing.T) {
 	count := 0
 	for prefix, folder := range map[string]string{
 		"": ".", "relay.": "relay", "backend.": "backend", "backchannel.": "backchannel",
-		"sidechannel.": "sidechannel", "wire.": "wire", "coordinator.": "../coordinator",
+		"sidechannel.": "sidechannel", "wire.": "wire", "learn.": "learn",
+		"coordinator.": "../coordinator",
 		"transaction.": "../transaction", "registry.": "../transaction/registry",
 	} {
 		for _, name := range sentinels(t, folder) {

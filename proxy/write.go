@@ -188,7 +188,7 @@ func (r *run) leave(ctx context.Context, running bool) {
 				lost = append(lost, end.Node)
 			}
 		}
-		ctx, cancel := r.bounded(ctx)
+		ctx, cancel := r.handler.bounded(ctx)
 		defer cancel()
 		r.write.Drained(ctx, lost)
 	})
@@ -196,7 +196,7 @@ func (r *run) leave(ctx context.Context, running bool) {
 
 // forget ends the vote.
 func (r *run) forget(ctx context.Context) {
-	ctx, cancel := r.bounded(ctx)
+	ctx, cancel := r.handler.bounded(ctx)
 	defer cancel()
 	if _, err := r.live.Finish(ctx); err != nil {
 		r.call.visit.log().Error("vote did not end", zap.Inline(r.call.key), zap.Error(err))
@@ -204,8 +204,8 @@ func (r *run) forget(ctx context.Context) {
 }
 
 // bounded returns a context for what has to be done although the client may be gone.
-func (r *run) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), r.handler.config.Settle)
+func (h *Handler) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), h.config.Settle)
 }
 
 // verdict is what the client is told. finished is why the write must not be acknowledged.

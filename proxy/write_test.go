@@ -26,6 +26,11 @@ const (
 	optimize     = "/gitaly.RepositoryService/OptimizeRepository"
 )
 
+// postReceive is what nodes vote when the hook behind all references of a push is through: SHA-1 of
+// "synchronize post-receive hook".
+const postReceive = "\x17\x70\x9b\xa9\xf2\x6e\xcc\x0b\x01\x09" +
+	"\xe3\x01\x5e\xd9\xe8\x24\x79\x28\x41\xfb"
+
 // errAborted is what a node answers whose vote was lost.
 var errAborted = status.Error(codes.Aborted,
 	"The operation could not be completed. Please try again.")
@@ -295,6 +300,46 @@ func TestPush(t *testing.T) {
 		require.EqualValues(t, generation+1, c.state(relativePath).Generation)
 	}
 	require.Equal(t, []string{"node-1", "node-2", "node-3"}, c.current())
+}
+
+// TestPushBreaksOff has a push end with an error after it wrote its first reference: whether there
+// were more is known only when the node came to what follows the last.
+func TestPushBreaksOff(t *testing.T) {
+	t.Parallel()
+	full := status.Error(codes.Internal, "disk full")
+	for name, tc := range map[string]struct {
+		then func(v *visit)
+		want string
+	}{
+		"after the first": {func(*visit) {}, "partial"},
+		"at the second":   {func(v *visit) { v.vote(synchronized, "update") }, "partial"},
+		"behind the hook": {func(v *visit) { v.vote(synchronized, postReceive) }, "recorded"},
+		"behind git":      {func(v *visit) { v.vote(committed, "") }, "recorded"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			c.onAll(receivePack, func(v *visit) error {
+				if err := v.RecvMsg(&gitalypb.PostReceivePackRequest{}); err != nil {
+					return err
+				}
+				if v.vote(prepared, "v") == commit && v.vote(committed, "v") == commit {
+					tc.then(v)
+				}
+				return full
+			})
+			stream, err := gitalypb.NewSmartHTTPServiceClient(c.client).PostReceivePack(t.Context())
+			require.NoError(t, err)
+			require.NoError(t, stream.Send(&gitalypb.PostReceivePackRequest{
+				Repository: target(), Data: []byte("00a1"),
+			}))
+			require.NoError(t, stream.CloseSend())
+			_, err = stream.Recv()
+			require.ErrorContains(t, err, "disk full")
+			require.Equal(t, []string{tc.want}, stream.Trailer().Get("praefect-outcome"))
+			require.EqualValues(t, 1, c.state(relativePath).Generation)
+		})
+	}
 }
 
 func TestPusherGoesAway(t *testing.T) {

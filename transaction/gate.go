@@ -46,6 +46,11 @@ const (
 // is compares a vote with one of the constants above.
 func (v Vote) is(constant string) bool { return string(v[:]) == constant }
 
+// through says that a vote is one of those that follow the last reference of a push.
+func through(phase Phase, vote Vote) bool {
+	return phase == Synchronized && vote.is(votePostReceive) || phase == Committed && vote == Vote{}
+}
+
 // gated says that a round which the primary decides waits for the turn.
 func (t *Transaction) gated(phase Phase, vote Vote) bool {
 	if t.gate == GateNone || t.gate == GatePrepared || phase == Committed {

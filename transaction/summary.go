@@ -32,6 +32,9 @@ type Summary struct {
 	// Verify says that the replicas' digests are to be compared, for a reason that no record
 	// told.
 	Verify bool
+	// Through says that the primary came to what follows the last reference of a push: its hook
+	// after all of them, or the end of its git.
+	Through bool
 	// Voters is the state of each voter, the primary first, then in the order of the
 	// configuration.
 	Voters []VoterSummary

@@ -97,6 +97,9 @@ func (t *Transaction) Cast(name Voter, phase Phase, vote Vote) (Ticket, error) {
 	v.steps++
 	v.wait = wait{kind: waitRound, ticket: ticket, phase: phase, vote: vote, round: v.next}
 	t.sum.Prepared = t.sum.Prepared || phase == Prepared
+	if v == t.primary() {
+		t.sum.Through = through(phase, vote)
+	}
 	if !v.open() || t.failed {
 		t.answer(v, Abort)
 		return ticket, nil

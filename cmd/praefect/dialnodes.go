@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -13,13 +12,9 @@ import (
 
 	"github.com/urfave/cli/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
-	experimental "google.golang.org/grpc/experimental/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"praefect/cmd/internal/configfile"
-	"praefect/proxy/auth"
-	"praefect/proxy/backend"
 	"praefect/proxy/gitalypb"
 )
 
@@ -56,8 +51,12 @@ func dialNodes(ctx context.Context, cmd *cli.Command, config *configfile.Loaded)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
+	return probeAll(ctx, probesOf(config.VirtualStorages, cmd.Root().Writer))
+}
+
+// probeAll probes all nodes at the same time. The error names those that are not well.
+func probeAll(ctx context.Context, probes []*probe) error {
 	var group sync.WaitGroup
-	probes := probesOf(config.VirtualStorages, cmd.Root().Writer)
 	failed := make([]bool, len(probes))
 	for i, p := range probes {
 		group.Go(func() { failed[i] = !p.run(ctx) })
@@ -91,7 +90,7 @@ func probesOf(storages []configfile.VirtualStorage, out io.Writer) []*probe {
 				})
 			}
 			p := probes[i]
-			p.token = node.Token
+			p.token = node.Token.Reveal()
 			p.storages[node.Storage] = append(p.storages[node.Storage], virtual.Name)
 		}
 	}
@@ -117,25 +116,7 @@ func (p *probe) run(ctx context.Context) bool {
 // dial makes a plain connection, without the channel back that votes need: what is asked here
 // needs none, so that a node's answer is known even when it does not speak the other.
 func (p *probe) dial() (*grpc.ClientConn, error) {
-	address, err := backend.ParseAddress(p.address)
-	if err != nil {
-		return nil, err
-	}
-
-	transport := insecure.NewCredentials()
-	if address.TLS {
-		// Nodes do not negotiate the protocol.
-		transport = experimental.NewTLSWithALPNDisabled(&tls.Config{MinVersion: tls.VersionTLS12})
-	}
-
-	conn, err := grpc.NewClient(address.Target,
-		grpc.WithTransportCredentials(transport),
-		grpc.WithPerRPCCredentials(auth.Credentials(p.token, nil)))
-	if err != nil {
-		return nil, fmt.Errorf("dial: %w", err)
-	}
-
-	return conn, nil
+	return dialPlain(p.address, p.token)
 }
 
 func (p *probe) checkHealth(ctx context.Context, conn *grpc.ClientConn) bool {

@@ -72,9 +72,24 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Commands: []*cli.Command{
 			serveCommand(),
+			acceptDatalossCommand(),
+			checkCommand(),
+			datalossCommand(),
 			dialNodesCommand(),
+			listStoragesCommand(),
+			listUntrackedCommand(),
+			trackRepositoryCommand(),
+			trackRepositoriesCommand(),
+			verifyCommand(),
+			metadataCommand(),
 			sqlPingCommand(),
 			sqlMigrateCommand(),
+			sqlMigrateDownCommand(),
+			sqlMigrateStatusCommand(),
+			removeRepositoryCommand(),
+			replicationFactorCommand(),
+			importCommand(),
+			exportCommand(),
 		},
 	}
 	root.OnUsageError = reportUsage
@@ -118,9 +133,20 @@ func showHelp(cmd *cli.Command) {
 func subcommand(
 	action func(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error,
 ) cli.ActionFunc {
+	return configured(action, noArguments)
+}
+
+// configured makes the action of a subcommand whose positional arguments are checked by the given
+// functions, before anything else.
+func configured(
+	action func(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error,
+	checks ...func(*cli.Command) error,
+) cli.ActionFunc {
 	return func(ctx context.Context, cmd *cli.Command) error {
-		if err := noArguments(cmd); err != nil {
-			return err
+		for _, check := range checks {
+			if err := check(cmd); err != nil {
+				return err
+			}
 		}
 
 		config, err := loadConfig(cmd)

@@ -100,16 +100,18 @@ func remark(log *zap.Logger, config *configfile.Loaded) {
 			zap.Int("line", note.Line), zap.String("reason", note.Text))
 	}
 
-	for _, virtual := range config.VirtualStorages {
-		seen := map[string]bool{}
-		for _, node := range virtual.Nodes {
-			if seen[node.Address] {
-				log.Warn("more than one backend node is hosted at same address",
-					zap.String("virtual_storage", virtual.Name),
-					zap.String("conflicting_address", node.Address))
-			}
-			seen[node.Address] = true
-		}
+	for _, finding := range config.Warnings() {
+		log.Warn("questionable configuration", zap.String("key", finding.Key),
+			zap.String("reason", finding.Message))
+	}
+
+	for _, shared := range config.SharedAddresses() {
+		log.Warn("more than one backend node is hosted at same address",
+			zap.String("virtual_storage", shared.VirtualStorage),
+			zap.String("conflicting_address", shared.Address))
+	}
+	if len(config.SharedAddresses()) > 0 {
+		log.Warn("your Praefect configuration may not offer actual redundancy")
 	}
 }
 

@@ -35,8 +35,15 @@ func sqlMigrateCommand() *cli.Command {
 	}
 }
 
-func sqlMigrate(
-	ctx context.Context, cmd *cli.Command, config *configfile.Loaded,
+func sqlMigrate(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	return withMigrator(ctx, config, func(migrator *migrations.Migrator) error {
+		return applyAll(ctx, cmd, migrator)
+	})
+}
+
+// withMigrator calls a function with the migrations of the database.
+func withMigrator(
+	ctx context.Context, config *configfile.Loaded, use func(*migrations.Migrator) error,
 ) (err error) {
 	database, err := config.Database.Config().OpenDB()
 	if err != nil {
@@ -55,7 +62,7 @@ func sqlMigrate(
 		return err
 	}
 
-	return applyAll(ctx, cmd, migrator)
+	return use(migrator)
 }
 
 func applyAll(ctx context.Context, cmd *cli.Command, migrator *migrations.Migrator) error {

@@ -27,6 +27,9 @@ const (
 	// pageFull is how many invalidations may be only the first of those there are. Stores give more
 	// in one answer, and no cluster writes so many while one renewal takes.
 	pageFull = 500
+	// formerMax is how many attempts to enlist are remembered: more than fit into the time after
+	// which they have ended by themselves.
+	formerMax = 16
 	// pauseMin and pauseMax enclose the pause between attempts to enlist. The first is short since
 	// all cached reads wait for it, the last as long as clients of a cluster in trouble can bear.
 	pauseMin = 100 * time.Millisecond
@@ -42,9 +45,12 @@ const (
 
 // Config tunes a [Worker]. The zero value of a field means its default.
 type Config struct {
-	// Name stays the same over restarts and is that of no other process: taking a lease ends that
-	// of the same name. It has no default.
+	// Name stays the same over restarts and is that of no other proxy: the first lease of a process
+	// ends those of the same name, which was left by a process that died. It has no default.
 	Name string
+	// Successor says that a living process of the same name has started this one to take its place,
+	// and ends by itself when its last call has ended. So nothing of that name is ended.
+	Successor bool
 	// Lease is how long a lease holds without renewal; it is renewed ten times as often.
 	// Default 5 s.
 	Lease time.Duration
@@ -62,7 +68,8 @@ type Config struct {
 	Random rand.Source
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
 	c.Lease = cmp.Or(c.Lease, defaultLease)
 	c.Margin = cmp.Or(c.Margin, defaultMargin)
 	c.Resign = cmp.Or(c.Resign, defaultResign)
@@ -85,7 +92,7 @@ func (c Config) validate() error {
 }
 
 // End is after what time without renewal everybody agrees that a lease is over.
-func (c Config) End() time.Duration { return c.withDefaults().ttl() }
+func (c Config) End() time.Duration { return c.WithDefaults().ttl() }
 
 // ttl is the time that the store is given.
 func (c Config) ttl() time.Duration { return c.Lease + c.Margin }

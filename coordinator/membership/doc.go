@@ -18,6 +18,14 @@
 // another random number, and so has each attempt to enlist, because one whose answer was lost may
 // still arrive in the store.
 //
+// # Names
+//
+// A process may be told by its configuration that a living one of the same name has started it
+// ([Config.Successor]); then both are members until the old one ends. Without that, the first lease
+// of a process ends what was left under its name by one that died, so that nobody waits for it to
+// run out. Later leases end only what the same process had before: two processes of one name,
+// started so by mistake, disturb each other once.
+//
 // # Invariants
 //
 // The lease is counted from a moment before the statement was sent that took or renewed it, so that
@@ -39,7 +47,8 @@
 // brought is applied.
 //
 // Numbers of invalidations mean nothing after another server took over the store, which may have
-// lost the last of them: a new timeline ends the incarnation, and the latest writes are compared.
+// lost the last of them: renewals and acknowledgements name the timeline that they expect and have
+// no effect on another. A new timeline ends the incarnation, and the latest writes are compared.
 //
 // # Failures
 //

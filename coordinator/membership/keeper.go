@@ -21,6 +21,10 @@ type keeper struct {
 	pause backoff.BackOff
 	// timeline is that of the last renewal, of this incarnation or an earlier one.
 	timeline string
+	// former are earlier incarnations and attempts that may still live in the store.
+	former []coordinator.Incarnation
+	// replaces says that what was left under the name of this process is to be ended.
+	replaces bool
 
 	// The rest is that of the present incarnation.
 	incarnation coordinator.Incarnation
@@ -34,7 +38,8 @@ type keeper struct {
 func newKeeper(worker *Worker, local Local) *keeper {
 	return &keeper{
 		Worker: worker, Local: local, tail: newTail(),
-		pause: worker.random.Backoff(pauseMin, pauseMax),
+		pause:    worker.random.Backoff(pauseMin, pauseMax),
+		replaces: !worker.config.Successor,
 	}
 }
 
@@ -57,18 +62,23 @@ func (k *keeper) enlist(ctx context.Context) (context.Context, bool) {
 // timeline the incarnation is on, and what the other proxies find of the storages.
 func (k *keeper) tryEnlist(ctx context.Context) (context.Context, error) {
 	// An attempt that was given up may still arrive in the store, so its number is not used again.
+	if k.incarnation != 0 {
+		k.former = append(k.former[max(0, len(k.former)-formerMax+1):], k.incarnation)
+	}
 	k.incarnation = coordinator.Incarnation(k.random.ID())
 	call, cancel := context.WithTimeout(ctx, k.config.timeout())
 	defer cancel()
 	applied, err := k.Store.Enlist(call, coordinator.Enlistment{
 		Incarnation: k.incarnation, Name: k.config.Name, TTL: k.config.ttl(),
+		Replaces: k.replaces, Former: k.former,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("enlist: %w", err)
 	}
-	k.applied = applied
+	k.applied, k.former, k.replaces = applied, nil, false
 	sent := k.config.Clock()
-	membership, err := k.sendRenewal(ctx, k.config.timeout())
+	// Which timeline it is, is still to be learnt.
+	membership, err := k.sendRenewal(ctx, k.config.timeout(), "")
 	if err != nil {
 		return nil, fmt.Errorf("renew for the first time: %w", err)
 	}
@@ -136,17 +146,18 @@ func (k *keeper) renew(alive context.Context) bool {
 	if failpoint.Sabotaged(failpoint.LeaseNotChecked) {
 		timeout = k.config.timeout()
 	}
-	membership, err := k.sendRenewal(alive, timeout)
+	membership, err := k.sendRenewal(alive, timeout, k.timeline)
 	switch {
+	case errors.Is(err, coordinator.ErrTimelineChanged):
+		// Who applied what, and what was cached, may be of statements that are lost.
+		k.count(resultRefused)
+		k.giveUp(errTimeline)
 	case errors.Is(err, coordinator.ErrLeaseLost):
 		k.count(resultRefused)
 		k.refused()
 	case err != nil:
 		k.count(resultFailed)
 		k.report(alive, "lease is not renewed", err)
-	case membership.Timeline != k.timeline:
-		// Who applied what, and what was cached, may be of statements that are lost.
-		k.giveUp(errTimeline)
 	default:
 		return k.renewed(alive, sent, membership)
 	}
@@ -182,15 +193,15 @@ func (k *keeper) refused() {
 
 // sendRenewal takes over at once what the others find, since without a lease it is not used.
 func (k *keeper) sendRenewal(
-	ctx context.Context, timeout time.Duration,
+	ctx context.Context, timeout time.Duration, timeline string,
 ) (coordinator.Membership, error) {
 	begun := time.Now()
 	defer func() { k.metrics.latency.Observe(time.Since(begun).Seconds()) }()
 	call, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	membership, err := k.Store.Renew(call, coordinator.Renewal{
-		Incarnation: k.incarnation, TTL: k.config.ttl(), Applied: k.applied,
-		Healthy: k.findings(),
+		Incarnation: k.incarnation, TTL: k.config.ttl(),
+		Timeline: timeline, Applied: k.applied, Healthy: k.findings(),
 	})
 	if err == nil {
 		k.opinion.Store(newOpinion(k.incarnation, membership.Reports))
@@ -214,8 +225,11 @@ func (k *keeper) acknowledge(alive context.Context, membership coordinator.Membe
 	}
 	call, cancel := context.WithTimeout(alive, k.config.timeout())
 	defer cancel()
+	err := k.Store.Acknowledge(call, coordinator.Acknowledgement{
+		Incarnation: k.incarnation, Timeline: k.timeline, Applied: k.applied,
+	})
 	// If this fails, the next renewal says the same.
-	if err := k.Store.Acknowledge(call, k.incarnation, k.applied); err != nil {
+	if err != nil {
 		k.report(alive, "applied invalidations are not acknowledged", err)
 	}
 	return true

@@ -1,6 +1,7 @@
 package membership_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -278,19 +279,96 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestSameName has two processes fight for one name: neither is asked to compare each time, and
-// they do not do it as fast as they can.
+// TestSameName has two processes of one name by mistake: they do not fight for it.
 func TestSameName(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		store := newLedger()
-		one, other := start(t, store), start(t, store)
-		<-time.After(time.Minute - time.Second)
-		synctest.Wait()
-		require.Equal(t, 1, one.tailsLost())
-		require.Less(t, store.count("enlist"), 80)
+		one := settled(t, store)
+		first := one.holding()
+		other := start(t, store)
+		after(period)
+		require.Len(t, store.living(), 2)
+		require.NotEqual(t, first, one.holding(), "the start ended it, as if it were dead")
+		after(time.Minute)
+		require.Equal(t, 3, store.count("enlist"))
 		one.stop()
 		other.stop()
+	})
+}
+
+// TestSuccessor replaces a process without downtime: both hold their leases until the old one ends,
+// also when each of them begins anew meanwhile. Whoever starts after a crash ends what both left.
+func TestSuccessor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		old := settled(t, store)
+		first := old.holding()
+		successor := prepareOn(t, store, membership.Config{Name: "own", Successor: true})
+		successor.run()
+		after(2*lease + time.Millisecond)
+		require.Equal(t, first, old.holding())
+		require.Empty(t, old.reasons())
+
+		old.wall.Add(int64(lease))
+		after(period)
+		require.NotEqual(t, first, old.holding())
+		require.Empty(t, successor.reasons())
+		second := successor.holding()
+		successor.wall.Add(int64(lease))
+		after(period)
+		require.NotEqual(t, second, successor.holding())
+		require.ElementsMatch(t, []coordinator.Incarnation{
+			old.holding(), successor.holding(),
+		}, store.living(), "each ends its own earlier ones at once")
+
+		old.stop()
+		after(period)
+		require.Equal(t, []coordinator.Incarnation{successor.holding()}, store.living())
+		require.Len(t, successor.reasons(), 1)
+
+		store.change(func() { store.away = true })
+		successor.stop()
+		store.change(func() { store.away = false })
+		require.Len(t, store.living(), 1, "as after a crash")
+		next := start(t, store)
+		<-next.Enlisted()
+		require.Equal(t, []coordinator.Incarnation{next.holding()}, store.living())
+		next.stop()
+	})
+}
+
+// mute loses the answers to the first enlistments.
+type mute struct {
+	*ledger
+	left int
+}
+
+func (m *mute) Enlist(
+	ctx context.Context, enlistment coordinator.Enlistment,
+) (coordinator.Sequence, error) {
+	last, err := m.ledger.Enlist(ctx, enlistment)
+	if m.left--; m.left >= 0 {
+		return 0, errAway
+	}
+	return last, err
+}
+
+// TestLostAttempts has attempts to enlist arrive whose answers are lost: they do not live on beside
+// the one that succeeds.
+func TestLostAttempts(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := prepareOn(t, &mute{ledger: store, left: 2}, membership.Config{
+			Name: "own", Successor: true,
+		})
+		r.run()
+		<-r.Enlisted()
+		require.Equal(t, 3, store.count("enlist"))
+		require.Equal(t, []coordinator.Incarnation{r.holding()}, store.living())
+		r.stop()
 	})
 }
 

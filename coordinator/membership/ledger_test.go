@@ -91,7 +91,8 @@ func (l *ledger) Enlist(
 	var last coordinator.Sequence
 	err := l.around(ctx, "enlist", func() error {
 		for incarnation, other := range l.members {
-			if other.name == enlistment.Name {
+			if enlistment.Replaces && other.name == enlistment.Name ||
+				slices.Contains(enlistment.Former, incarnation) {
 				delete(l.members, incarnation)
 			}
 		}
@@ -110,7 +111,10 @@ func (l *ledger) Renew(
 	var membership coordinator.Membership
 	err := l.around(ctx, "renew", func() error {
 		own := l.alive(renewal.Incarnation)
-		if own == nil {
+		switch {
+		case renewal.Timeline != "" && renewal.Timeline != l.timeline:
+			return coordinator.ErrTimelineChanged
+		case own == nil:
 			return coordinator.ErrLeaseLost
 		}
 		own.end = time.Now().Add(renewal.TTL)
@@ -139,12 +143,14 @@ func (l *ledger) alive(incarnation coordinator.Incarnation) *member {
 }
 
 func (l *ledger) Acknowledge(
-	ctx context.Context, incarnation coordinator.Incarnation, applied coordinator.Sequence,
+	ctx context.Context, acknowledgement coordinator.Acknowledgement,
 ) error {
 	return l.around(ctx, "acknowledge", func() error {
-		if own := l.alive(incarnation); own != nil {
-			own.applied = applied
+		own := l.alive(acknowledgement.Incarnation)
+		if own == nil || acknowledgement.Timeline != l.timeline {
+			return coordinator.ErrLeaseLost
 		}
+		own.applied = acknowledgement.Applied
 		return nil
 	})
 }

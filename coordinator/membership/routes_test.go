@@ -1,6 +1,7 @@
 package membership_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -251,6 +252,41 @@ func TestTimeline(t *testing.T) {
 		after(time.Minute)
 		require.Equal(t, second, r.holding())
 		require.Equal(t, 1, r.tailsLost())
+		r.stop()
+	})
+}
+
+// TestNumbersAgain has a number given to another invalidation after a failover lost the first: that
+// a proxy applied that number before is no acknowledgement.
+func TestNumbersAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		r := settled(t, store)
+		store.invalidate("lost")
+		after(period)
+		first := r.holding()
+		require.Equal(t, coordinator.Sequence(1), store.applied(first))
+
+		store.change(func() {
+			store.timeline, store.last, store.log = "2", 0, nil
+			store.members[first].applied = 0
+		})
+		awaited := store.invalidate("new")
+		require.Equal(t, coordinator.Sequence(1), awaited)
+		served, once := true, sync.Once{}
+		store.change(func() {
+			store.after = func(call string) {
+				once.Do(func() {
+					require.Equal(t, "renew", call)
+					_, served = r.Incarnation()
+					require.Zero(t, store.applied(first))
+				})
+			}
+		})
+		after(period)
+		require.True(t, served, "it had not heard of the other server yet")
+		require.Contains(t, r.saw(), "forget")
 		r.stop()
 	})
 }

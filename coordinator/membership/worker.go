@@ -46,7 +46,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 		return nil, err
 	}
 	w := &Worker{
-		Dependencies: dependencies, config: config.withDefaults(), log: log,
+		Dependencies: dependencies, config: config.WithDefaults(), log: log,
 		random: coordinator.NewRandom(config.Random),
 		news:   make(chan struct{}, 1), enlisted: make(chan struct{}),
 	}

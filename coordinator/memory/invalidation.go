@@ -50,18 +50,18 @@ func (s *Store) acknowledged(
 
 // Acknowledge implements [coordinator.Members].
 func (s *Store) Acknowledge(
-	ctx context.Context, incarnation coordinator.Incarnation, applied coordinator.Sequence,
+	ctx context.Context, acknowledgement coordinator.Acknowledgement,
 ) error {
 	if err := alive(ctx); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.lives(incarnation) {
+	if !s.lives(acknowledgement.Incarnation) || !s.expected(acknowledgement.Timeline) {
 		return coordinator.ErrLeaseLost
 	}
-	own := s.proxies[incarnation]
-	own.applied = max(own.applied, applied)
+	own := s.proxies[acknowledgement.Incarnation]
+	own.applied = max(own.applied, acknowledgement.Applied)
 	return nil
 }
 

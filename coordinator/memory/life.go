@@ -29,7 +29,7 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 			State: coordinator.StateCreating, Primary: creation.Primary, Epoch: 1,
 		},
 		replicas: map[coordinator.Storage]*replica{},
-		creator:  creation.Incarnation,
+		creator:  creation.Incarnation, everywhere: creation.Everywhere,
 	}
 	for _, storage := range creation.Assigned {
 		created.replicas[storage] = &replica{generation: coordinator.Absent, assigned: true}
@@ -126,6 +126,7 @@ func (s *Store) ClaimRemovals(
 		if found.State == coordinator.StateCreating {
 			found.leave(request.Keep)
 		}
+		found.endRepairs(now, request.Keep)
 		found.claimRemoval(now, request.TTL)
 		claimed = append(claimed, found.snapshot())
 	}
@@ -137,6 +138,24 @@ func (s *Store) removable(found *repository, now time.Time) bool {
 		return !s.lives(found.creator)
 	}
 	return found.State == coordinator.StateDeleting && !found.dueAt.After(now)
+}
+
+// endRepairs ends what was claimed before the repository was left, and keeps the repository until
+// no node is at work for it.
+func (r *repository) endRepairs(now time.Time, keep time.Duration) {
+	for _, replica := range r.replicas {
+		if replica.claim == 0 {
+			continue
+		}
+		replica.claim = 0
+		until := now.Add(keep)
+		if replica.claimEnds.After(now) {
+			until = replica.claimEnds.Add(keep)
+		}
+		if until.After(r.keptUntil) {
+			r.keptUntil = until
+		}
+	}
 }
 
 // claimRemoval leaves the removal to a worker. Only what is removed from now on counts once the
@@ -180,7 +199,8 @@ func (r *repository) removed(storages []coordinator.Storage) int {
 	left := 0
 	for storage, replica := range r.replicas {
 		switch {
-		case replica.claimEnds.After(time.Now()) || !slices.Contains(storages, storage):
+		case replica.claimEnds.After(time.Now()) || !slices.Contains(storages, storage),
+			replica.claim != 0 && r.keptUntil.IsZero():
 			left++
 		case r.keptUntil.IsZero():
 			delete(r.replicas, storage)

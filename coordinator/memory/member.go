@@ -45,7 +45,9 @@ func (s *Store) Enlist(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for incarnation, found := range s.proxies {
-		if found.name == enlistment.Name && incarnation != enlistment.Incarnation {
+		left := enlistment.Replaces && found.name == enlistment.Name
+		if incarnation != enlistment.Incarnation &&
+			(left || slices.Contains(enlistment.Former, incarnation)) {
 			s.endProxy(incarnation)
 		}
 	}
@@ -83,6 +85,9 @@ func (s *Store) Renew(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.expected(renewal.Timeline) {
+		return coordinator.Membership{}, coordinator.ErrTimelineChanged
+	}
 	if !s.lives(renewal.Incarnation) {
 		return coordinator.Membership{}, coordinator.ErrLeaseLost
 	}
@@ -93,9 +98,15 @@ func (s *Store) Renew(
 	s.prune()
 	return coordinator.Membership{
 		Invalidations: s.after(renewal.Applied), Reports: s.reports(),
-		Timeline: fmt.Sprintf("%08d", s.timeline+1),
+		Timeline: s.line(),
 	}, nil
 }
+
+// line names the timeline.
+func (s *Store) line() string { return fmt.Sprintf("%08d", s.timeline+1) }
+
+// expected says whether a caller expects the timeline that there is.
+func (s *Store) expected(by string) bool { return by == "" || by == s.line() }
 
 // after returns the invalidations that follow.
 func (s *Store) after(applied coordinator.Sequence) []coordinator.Invalidation {

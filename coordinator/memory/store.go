@@ -38,6 +38,8 @@ type repository struct {
 	// dueAt is when a worker may go on with a removal, keptUntil until when a node may still be at
 	// work, or zero.
 	dueAt, keptUntil time.Time
+	everywhere       bool
+	sweeps           int
 }
 
 type replica struct {
@@ -53,6 +55,8 @@ type replica struct {
 	claimEnds time.Time
 	// settlesAt is until when the node may act on a write that was decided without it.
 	settlesAt time.Time
+	// verifiedAt and leasedUntil are zero unless it was verified, or is being verified.
+	verifiedAt, leasedUntil time.Time
 }
 
 // New returns an empty store.
@@ -141,6 +145,7 @@ func (r *repository) snapshot() coordinator.Repository {
 		snapshot.Replicas = append(snapshot.Replicas, coordinator.Replica{
 			Storage: storage, Generation: replica.generation, Assigned: replica.assigned,
 			Joining: replica.joining, Repairing: replica.claimEnds.After(now),
+			VerifiedAt: replica.verifiedAt,
 		})
 	}
 	slices.SortFunc(snapshot.Replicas, func(a, b coordinator.Replica) int {

@@ -18,7 +18,7 @@ func testCallerLeft(t *testing.T, store coordinator.Store) {
 	for _, calls := range []map[string]func() error{
 		readingCalls(ctx, store, repository), turnCalls(ctx, store, repository),
 		lifeCalls(ctx, store, repository), repairCalls(ctx, store, claim),
-		memberCalls(ctx, store),
+		memberCalls(ctx, store), operatorCalls(ctx, store, repository),
 	} {
 		for name, call := range calls {
 			require.ErrorIs(t, call(), coordinator.ErrMetadataUnavailable, name)
@@ -123,8 +123,44 @@ func memberCalls(ctx context.Context, store coordinator.Store) map[string]func()
 			_, err := store.Renew(ctx, coordinator.Renewal{Incarnation: self, TTL: long})
 			return err
 		},
-		"acknowledge":  func() error { return store.Acknowledge(ctx, self, 1) },
+		"acknowledge": func() error {
+			return store.Acknowledge(ctx, coordinator.Acknowledgement{
+				Incarnation: self, Applied: 1,
+			})
+		},
 		"acknowledged": func() error { _, err := store.Acknowledged(ctx, self, 1); return err },
 		"resign":       func() error { return store.Resign(ctx, self) },
+	}
+}
+
+func operatorCalls(
+	ctx context.Context, store coordinator.Store, repository coordinator.Repository,
+) map[string]func() error {
+	id := repository.ID
+	return map[string]func() error{
+		"deficient": func() error {
+			_, _, err := store.Deficient(ctx, coordinator.Window{
+				Page: coordinator.Page{VirtualStorage: virtual, Limit: 1},
+			})
+			return err
+		},
+		"assign": func() error {
+			_, err := store.Assign(ctx, coordinator.Assignment{Repository: id})
+			return err
+		},
+		"appoint": func() error {
+			_, err := store.Appoint(ctx, coordinator.Appointment{Repository: id})
+			return err
+		},
+		"track":  func() error { return store.Track(ctx, tracking("new.git")) },
+		"forget": func() error { return store.Forget(ctx, repository.Key) },
+		"untracked": func() error {
+			_, err := store.Untracked(ctx, coordinator.Place{}, []string{"a.git"})
+			return err
+		},
+		"unverify": func() error {
+			_, err := store.Unverify(ctx, coordinator.Selection{}, 1)
+			return err
+		},
 	}
 }

@@ -111,8 +111,8 @@ func testAwait(t *testing.T, store coordinator.Store) {
 	require.False(t, acknowledged(t, store, other, awaited), "nor has the first for the other")
 	require.True(t, acknowledged(t, store, self, awaited-1))
 
-	require.NoError(t, store.Acknowledge(t.Context(), other, awaited))
-	require.NoError(t, store.Acknowledge(t.Context(), other, awaited-1), "it is never lowered")
+	require.NoError(t, acknowledge(t, store, awaited))
+	require.NoError(t, acknowledge(t, store, awaited-1), "it is never lowered")
 	require.True(t, acknowledged(t, store, self, awaited))
 	enlist(t, store, extra)
 	require.True(t, acknowledged(t, store, self, awaited), "whoever begins later is not awaited")
@@ -131,7 +131,7 @@ func testAwaitEarlier(t *testing.T, store coordinator.Store) {
 	require.False(t, recorded.Shrunk)
 	require.Equal(t, repository.Invalidated, recorded.Await)
 
-	require.NoError(t, store.Acknowledge(t.Context(), other, repository.Invalidated))
+	require.NoError(t, acknowledge(t, store, repository.Invalidated))
 	repository = load(t, store, repository.ID)
 	recorded, err = store.Record(t.Context(), write(t, store, repository, all()...))
 	require.NoError(t, err)

@@ -15,6 +15,8 @@ func memberTests() map[string]func(*testing.T, coordinator.Store) {
 		"lease":                     testLease,
 		"lease runs out":            testLeaseRunsOut,
 		"lease of a predecessor":    testLeaseOfPredecessor,
+		"lease of a process":        testLeaseOfProcess,
+		"another timeline":          testTimeline,
 		"reports":                   testReports,
 		"renewal has invalidations": testRenewalInvalidates,
 	}
@@ -30,11 +32,21 @@ func renew(
 	return known
 }
 
+// acknowledge says what the other proxy has applied.
+func acknowledge(
+	t *testing.T, store coordinator.Store, applied coordinator.Sequence,
+) error {
+	t.Helper()
+	return store.Acknowledge(t.Context(), coordinator.Acknowledgement{
+		Incarnation: other, Applied: applied,
+	})
+}
+
 func requireOtherEnded(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	_, err := store.Renew(t.Context(), coordinator.Renewal{Incarnation: other, TTL: long})
 	require.ErrorIs(t, err, coordinator.ErrLeaseLost)
-	require.ErrorIs(t, store.Acknowledge(t.Context(), other, 1), coordinator.ErrLeaseLost)
+	require.ErrorIs(t, acknowledge(t, store, 1), coordinator.ErrLeaseLost)
 	from := creation("of-the-ended.git")
 	from.Incarnation = other
 	require.ErrorIs(t, store.Create(t.Context(), from), coordinator.ErrLeaseLost,
@@ -86,12 +98,60 @@ func testLeaseOfPredecessor(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	enlist(t, store, other)
 	_, err := store.Enlist(t.Context(), coordinator.Enlistment{
-		Incarnation: extra, Name: "proxy-2", TTL: long,
+		Incarnation: extra, Name: "proxy-2", TTL: long, Replaces: true,
 	})
 	require.NoError(t, err)
 	requireOtherEnded(t, store)
 	renew(t, store, coordinator.Renewal{Incarnation: extra})
 	renew(t, store, coordinator.Renewal{Incarnation: self})
+}
+
+// testLeaseOfProcess has two processes of one name live side by side, and one of them begin anew:
+// only its own earlier incarnation ends.
+func testLeaseOfProcess(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	const successor, again = coordinator.Incarnation(20), coordinator.Incarnation(21)
+	enlist(t, store, other)
+	enlistAs := func(incarnation coordinator.Incarnation, former ...coordinator.Incarnation) {
+		_, err := store.Enlist(t.Context(), coordinator.Enlistment{
+			Incarnation: incarnation, Name: "proxy-2", TTL: long, Former: former,
+		})
+		require.NoError(t, err)
+	}
+	enlistAs(successor)
+	renew(t, store, coordinator.Renewal{Incarnation: other})
+	renew(t, store, coordinator.Renewal{Incarnation: successor})
+	enlistAs(again, other, again)
+	requireOtherEnded(t, store)
+	renew(t, store, coordinator.Renewal{Incarnation: successor})
+	renew(t, store, coordinator.Renewal{Incarnation: again})
+}
+
+// testTimeline has a proxy that does not know yet that another server took over: what it has
+// applied are other invalidations, and its lease is not prolonged.
+func testTimeline(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	known := renew(t, store, coordinator.Renewal{Incarnation: other})
+	awaited := outdated(t, store, "repository.git").Invalidated
+
+	_, err := store.Renew(t.Context(), coordinator.Renewal{
+		Incarnation: other, TTL: 0, Timeline: "another", Applied: awaited,
+	})
+	require.ErrorIs(t, err, coordinator.ErrTimelineChanged)
+	require.ErrorIs(t, store.Acknowledge(t.Context(), coordinator.Acknowledgement{
+		Incarnation: other, Timeline: "another", Applied: awaited,
+	}), coordinator.ErrLeaseLost)
+	require.False(t, acknowledged(t, store, self, awaited), "it lives and has applied nothing")
+
+	require.NoError(t, store.Acknowledge(t.Context(), coordinator.Acknowledgement{
+		Incarnation: other, Timeline: known.Timeline, Applied: awaited - 1,
+	}))
+	require.False(t, acknowledged(t, store, self, awaited))
+	renew(t, store, coordinator.Renewal{
+		Incarnation: other, Timeline: known.Timeline, Applied: awaited,
+	})
+	require.True(t, acknowledged(t, store, self, awaited))
 }
 
 func testReports(t *testing.T, store coordinator.Store) {

@@ -292,7 +292,7 @@ func raceOfRenewalAndSuccessor(t *testing.T, store coordinator.Store) {
 	last := coordinator.Incarnation(100)
 	enlistAs := func(incarnation coordinator.Incarnation) error {
 		_, err := store.Enlist(t.Context(), coordinator.Enlistment{
-			Incarnation: incarnation, Name: "restarting", TTL: long,
+			Incarnation: incarnation, Name: "restarting", TTL: long, Replaces: true,
 		})
 		return err
 	}

@@ -61,7 +61,7 @@ func testAdoptEnded(t *testing.T, store coordinator.Store) {
 		},
 		12: func() {
 			_, err := store.Enlist(t.Context(), coordinator.Enlistment{
-				Incarnation: 13, Name: "proxy-12", TTL: long,
+				Incarnation: 13, Name: "proxy-12", TTL: long, Replaces: true,
 			})
 			require.NoError(t, err)
 		},

@@ -17,6 +17,7 @@ func removalTests() map[string]func(*testing.T, coordinator.Store) {
 		"delete needs the turn":     testDeleteNeedsTurn,
 		"removals":                  testRemovals,
 		"removal waits for repair":  testRemovalWaits,
+		"removal ends repair":       testRemovalEndsRepair,
 		"removal is kept":           testRemovalKept,
 		"removal is put off":        testRemovalPutOff,
 		"removal waits for settled": testRemovalSettles,
@@ -135,8 +136,48 @@ func testRemovalWaits(t *testing.T, store coordinator.Store) {
 
 	require.NoError(t, store.PostponeRepair(t.Context(), claim, coordinator.Postponement{}))
 	require.NoError(t, store.Removed(t.Context(), repository.ID, all()))
-	_, err := store.Load(t.Context(), repository.ID)
+	require.Len(t, load(t, store, repository.ID).Replicas, 1, "its node may not have ended")
+	removedTwice(t, store, repository.ID)
+}
+
+// removedTwice has a repository removed at once and again when no node is at work.
+func removedTwice(t *testing.T, store coordinator.Store, id coordinator.RepositoryID) {
+	t.Helper()
+	request := coordinator.RemovalRequest{Limit: 10, TTL: long, Keep: keep}
+	require.Len(t, claimRemovals(t, store, request), 1)
+	require.NoError(t, store.Removed(t.Context(), id, all()))
+	require.NotEmpty(t, load(t, store, id).Replicas, "once is not enough")
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		removals, err := store.ClaimRemovals(t.Context(), request)
+		require.NoError(c, err)
+		require.Len(c, removals, 1)
+	}, patience, tick)
+	require.NoError(t, store.Removed(t.Context(), id, all()))
+	_, err := store.Load(t.Context(), id)
 	require.ErrorIs(t, err, coordinator.ErrRepositoryNotFound)
+}
+
+// testRemovalEndsRepair has a repair whose process does not know that its repository is deleted:
+// its claim is over, and nothing counts that was removed before its time was.
+func testRemovalEndsRepair(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	repository := outdated(t, store, "repository.git")
+	begin := time.Now()
+	claim := claimAll(t, store, 3*keep, third)[0]
+	remove(t, store, repository.ID)
+	request := coordinator.RemovalRequest{Limit: 10, Keep: keep}
+	require.True(t, claimRemovals(t, store, request)[0].Replicas[2].Repairing)
+	require.ErrorIs(t, store.RenewRepair(t.Context(), claim, long), coordinator.ErrSuperseded)
+	require.ErrorIs(t, store.PostponeRepair(t.Context(), claim, coordinator.Postponement{}),
+		coordinator.ErrSuperseded)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		for _, again := range claimRemovals(t, store, request) {
+			require.NoError(c, store.Removed(t.Context(), again.ID, all()))
+		}
+		_, err := store.Load(t.Context(), repository.ID)
+		require.ErrorIs(c, err, coordinator.ErrRepositoryNotFound)
+	}, patience, tick)
+	require.Greater(t, time.Since(begin), 4*keep, "the claim, and what its node may do")
 }
 
 // keep is how long removals are kept in tests that wait for it.

@@ -13,7 +13,7 @@ func Run(t *testing.T, open func(t *testing.T) coordinator.Store) {
 	for _, part := range []map[string]func(*testing.T, coordinator.Store){
 		lifeTests(), removalTests(), recordTests(), electionTests(), repairTests(), turnTests(),
 		recoveryTests(), resolutionTests(), settlingTests(), verificationTests(), memberTests(),
-		invalidationTests(), raceTests(),
+		invalidationTests(), raceTests(), operationTests(),
 	} {
 		for name, test := range part {
 			t.Run(name, func(t *testing.T) {

@@ -40,6 +40,11 @@ type Config struct {
 	// names of files.
 	SSLCert, SSLKey, SSLRootCert string
 
+	// Session, if not nil, is how the connection for notices is made instead: it needs a session
+	// of its own, which a pooler by transactions does not give. Only what says how to reach the
+	// database counts in it.
+	Session *Config
+
 	// MaxConnections bounds the pool. Default 20.
 	MaxConnections int
 	// StatementTimeout bounds each operation, the wait for a connection included. Default 5 s.
@@ -48,7 +53,8 @@ type Config struct {
 	Tracer pgx.QueryTracer
 }
 
-func (c Config) withDefaults() Config {
+// WithDefaults fills in what is zero.
+func (c Config) WithDefaults() Config {
 	if c.MaxConnections == 0 {
 		c.MaxConnections = defaultMaxConnections
 	}
@@ -59,13 +65,13 @@ func (c Config) withDefaults() Config {
 }
 
 // dsn puts the parameters in the form of libpq. Nothing in it becomes a run-time parameter of the
-// session, because PgBouncer would refuse it.
+// session, because PgBouncer would refuse it. The password is not in it, since errors about a
+// string that cannot be understood quote it.
 func (c Config) dsn() string {
 	parameters := []struct{ name, value string }{
 		{"host", c.Host},
 		{"port", c.Port},
 		{"user", c.User},
-		{"password", c.Password},
 		{"dbname", c.DBName},
 		{"sslmode", c.SSLMode},
 		{"sslcert", c.SSLCert},
@@ -95,13 +101,34 @@ func (c Config) pool() (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
 	c.adapt(config.ConnConfig)
-	config.MaxConns = int32(c.withDefaults().MaxConnections)
+	config.MaxConns = int32(c.WithDefaults().MaxConnections)
 	config.ShouldPing = ping
+	return config, nil
+}
+
+// listener returns how to connect for notices.
+func (c Config) listener() (*pgx.ConnConfig, error) {
+	if c.Session == nil {
+		return c.single()
+	}
+	return c.Session.single()
+}
+
+// single returns the configuration of one connection.
+func (c Config) single() (*pgx.ConnConfig, error) {
+	config, err := pgx.ParseConfig(c.dsn())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	c.adapt(config)
 	return config, nil
 }
 
 // adapt makes connections safe behind a pooler by transactions: "exec" prepares nothing.
 func (c Config) adapt(config *pgx.ConnConfig) {
+	if c.Password != "" {
+		config.Password = c.Password
+	}
 	config.DefaultQueryExecMode = pgx.QueryExecModeExec
 	config.StatementCacheCapacity = 0
 	config.DescriptionCacheCapacity = 0
@@ -111,10 +138,9 @@ func (c Config) adapt(config *pgx.ConnConfig) {
 // OpenDB returns a handle for tools that need database/sql, such as migrations. The caller closes
 // it.
 func (c Config) OpenDB() (*sql.DB, error) {
-	config, err := pgx.ParseConfig(c.dsn())
+	config, err := c.single()
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+		return nil, err
 	}
-	c.adapt(config)
 	return stdlib.OpenDB(*config), nil
 }

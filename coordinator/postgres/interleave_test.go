@@ -277,3 +277,22 @@ func TestAdoptionOfTheAdopted(t *testing.T) {
 	require.Len(t, adopted, 1)
 	require.Equal(t, int64(1), adopted[0].Number)
 }
+
+// TestRemovedDuringClaim has a repair claimed by a statement that began before its repository was
+// deleted, and that ends while the removal does: the repository is not forgotten.
+func TestRemovedDuringClaim(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.open(t, 1)
+	_, err := s.store.Delete(t.Context(), coordinator.Deletion{Repository: s.id, Write: 1})
+	require.NoError(t, err)
+	s.hold(t, `UPDATE praefect.replicas SET claim_id = 7, claim_ends_at = now() + interval '1 hour'
+		WHERE storage = 'c'`)
+	require.NoError(t, s.during(t, func() error {
+		return s.store.Removed(t.Context(), s.id, []coordinator.Storage{"a", "b", "c"})
+	}, func() {}))
+	left := s.load(t).Replicas
+	require.Len(t, left, 1)
+	require.Equal(t, coordinator.Storage("c"), left[0].Storage)
+	require.True(t, left[0].Repairing)
+}

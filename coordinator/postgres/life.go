@@ -20,6 +20,7 @@ func (s *Store) Create(ctx context.Context, creation coordinator.Creation) error
 		"participants":    names(creation.Participants),
 		"assigned":        names(creation.Assigned),
 		"incarnation":     int64(creation.Incarnation),
+		"everywhere":      creation.Everywhere,
 	}, coordinator.ErrLeaseLost)
 }
 
@@ -97,8 +98,13 @@ func (s *Store) ClaimRemovals(
 func (s *Store) Removed(
 	ctx context.Context, id coordinator.RepositoryID, storages []coordinator.Storage,
 ) error {
-	_, err := s.changedLocked(ctx, int64(id), removedSQL, arguments{
-		"id": int64(id), "storages": names(storages),
-	})
-	return err
+	gone := arguments{"id": int64(id), "storages": names(storages)}
+	return s.batchAgain(ctx, func(a *answers) error {
+		for range 3 {
+			if err := a.skip(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}, lock(id), statement{removedSQL, gone}, statement{forgetRemovedSQL, gone})
 }

@@ -26,6 +26,10 @@ func (s *Store) Enlist(
 	ctx context.Context, enlistment coordinator.Enlistment,
 ) (coordinator.Sequence, error) {
 	incarnation := int64(enlistment.Incarnation)
+	former := make([]int64, 0, len(enlistment.Former))
+	for _, earlier := range enlistment.Former {
+		former = append(former, int64(earlier))
+	}
 	var last []coordinator.Sequence
 	err := s.batchAgain(ctx, func(a *answers) error {
 		if err := a.skip(); err != nil {
@@ -34,8 +38,9 @@ func (s *Store) Enlist(
 		var err error
 		last, err = next(a, pgx.RowTo[coordinator.Sequence])
 		return err
-	}, statement{endNamesakesSQL, arguments{
+	}, statement{endFormerSQL, arguments{
 		"name": enlistment.Name, "incarnation": incarnation,
+		"replaces": enlistment.Replaces, "former": former,
 	}}, statement{enlistSQL, arguments{
 		"name": enlistment.Name, "incarnation": incarnation, "ttl": milliseconds(enlistment.TTL),
 	}})
@@ -70,12 +75,15 @@ func (s *Store) Renew(
 	}, statement{renewSQL, arguments{
 		"incarnation": int64(renewal.Incarnation), "ttl": milliseconds(renewal.TTL),
 		"applied": int64(renewal.Applied), "healthy": string(healthy),
+		"timeline": renewal.Timeline,
 	}}, statement{invalidationsSQL, arguments{
 		"applied": int64(renewal.Applied), "limit": invalidationsMax,
 	}}, statement{reportsSQL, arguments{}}, statement{timelineSQL, arguments{}})
 	switch {
 	case err != nil:
 		return coordinator.Membership{}, err
+	case len(renewed) == 0 && renewal.Timeline != "" && renewal.Timeline != known.Timeline:
+		return coordinator.Membership{}, coordinator.ErrTimelineChanged
 	case len(renewed) == 0:
 		return coordinator.Membership{}, coordinator.ErrLeaseLost
 	}
@@ -137,10 +145,12 @@ func (s *Store) prune(ctx context.Context) {
 
 // Acknowledge implements [coordinator.Members].
 func (s *Store) Acknowledge(
-	ctx context.Context, incarnation coordinator.Incarnation, applied coordinator.Sequence,
+	ctx context.Context, acknowledgement coordinator.Acknowledgement,
 ) error {
 	return s.changed(ctx, acknowledgeSQL, arguments{
-		"incarnation": int64(incarnation), "applied": int64(applied),
+		"incarnation": int64(acknowledgement.Incarnation),
+		"timeline":    acknowledgement.Timeline,
+		"applied":     int64(acknowledgement.Applied),
 	}, coordinator.ErrLeaseLost)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -110,10 +111,12 @@ func scanRepository(row pgx.CollectableRow) (repositoryRow, error) {
 		storage           *string
 		generation        *int64
 		assigned, joining *bool
+		verifiedAt        *time.Time
 	)
 	err := row.Scan(&r.ID, &r.Key.VirtualStorage, &r.Key.RelativePath, &r.ReplicaPath, &state,
 		&r.Generation, &r.Primary, &r.Epoch, &r.Invalidated, &r.TurnHeld,
-		&storage, &generation, &assigned, &joining, &scanned.replica.Repairing)
+		&storage, &generation, &assigned, &joining, &scanned.replica.Repairing,
+		&verifiedAt)
 	if err != nil {
 		return repositoryRow{}, fmt.Errorf("scan repository: %w", err)
 	}
@@ -125,6 +128,9 @@ func scanRepository(row pgx.CollectableRow) (repositoryRow, error) {
 		scanned.replica.Storage = coordinator.Storage(*storage)
 		scanned.replica.Generation = coordinator.Generation(*generation)
 		scanned.replica.Assigned, scanned.replica.Joining = *assigned, *joining
+		if verifiedAt != nil {
+			scanned.replica.VerifiedAt = verifiedAt.UTC()
+		}
 	}
 	return scanned, nil
 }

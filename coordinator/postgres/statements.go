@@ -66,6 +66,9 @@ var claimRemovalsSQL string
 //go:embed sql/removed.sql
 var removedSQL string
 
+//go:embed sql/forget_removed.sql
+var forgetRemovedSQL string
+
 //go:embed sql/claim_repairs.sql
 var claimRepairsSQL string
 
@@ -105,8 +108,8 @@ var claimVerificationsSQL string
 //go:embed sql/verified.sql
 var verifiedSQL string
 
-//go:embed sql/end_namesakes.sql
-var endNamesakesSQL string
+//go:embed sql/end_former.sql
+var endFormerSQL string
 
 //go:embed sql/enlist.sql
 var enlistSQL string
@@ -143,3 +146,54 @@ var listenSQL string
 
 //go:embed sql/probe.sql
 var probeSQL string
+
+//go:embed sql/deficient_edge.sql
+var deficientEdgeSQL string
+
+//go:embed sql/deficient.sql
+var deficientSQL string
+
+//go:embed sql/assign.sql
+var assignSQL string
+
+//go:embed sql/appoint.sql
+var appointSQL string
+
+//go:embed sql/track.sql
+var trackSQL string
+
+//go:embed sql/forget.sql
+var forgetSQL string
+
+//go:embed sql/untracked.sql
+var untrackedSQL string
+
+//go:embed sql/unverify.sql
+var unverifySQL string
+
+//go:embed sql/probe_write.sql
+var probeWriteSQL string
+
+//go:embed sql/legacy_present.sql
+var legacyPresentSQL string
+
+//go:embed sql/legacy_serving.sql
+var legacyServingSQL string
+
+//go:embed sql/legacy_read.sql
+var legacyReadSQL string
+
+//go:embed sql/import_taken.sql
+var importTakenSQL string
+
+//go:embed sql/export_blocked.sql
+var exportBlockedSQL string
+
+//go:embed sql/export_read.sql
+var exportReadSQL string
+
+//go:embed sql/export_stale.sql
+var exportStaleSQL string
+
+//go:embed sql/export_known.sql
+var exportKnownSQL string

@@ -34,13 +34,17 @@ func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	listener, err := config.listener()
+	if err != nil {
+		return nil, err
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, parameters)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
 	return &Store{
-		pool: pool, listener: parameters.ConnConfig.Copy(),
-		timeout: config.withDefaults().StatementTimeout, log: log,
+		pool: pool, listener: listener,
+		timeout: config.WithDefaults().StatementTimeout, log: log,
 	}, nil
 }
 

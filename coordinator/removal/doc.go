@@ -9,7 +9,9 @@
 // healthy waits for that storage.
 //
 // While a node may still be acting on what it was told before, as after a creation whose proxy
-// died, the row is kept: the disks are cleaned at once, and again when that time is over.
+// died or a repair that did not end well, the row is kept: the disks are cleaned at once, and again
+// when that time is over. The end of a repair's call is no proof: a node that was frozen finds its
+// cancellation, the removal and the rest of the copy at once.
 //
 // Several processes may run a worker; claims keep them apart, and removing twice does no harm.
 package removal

@@ -32,6 +32,9 @@ type Services struct {
 	// that says goodbye before it closes is not told of when no call was in
 	// flight. Nil: nobody asks.
 	Broken func(err error)
+	// Answered is told when the other end has answered on a connection for the
+	// first time. It must return at once. Nil: nobody asks.
+	Answered func()
 }
 
 // Client makes multiplexed connections: it is the transport credentials of
@@ -160,7 +163,7 @@ func (s *clientState) start(conn net.Conn) (net.Conn, error) {
 		defer s.leave(l)
 		in.run()
 	}()
-	return newTransport(stream, l, s.services.Broken), nil
+	return newTransport(stream, l, s.services), nil
 }
 
 func (s *clientState) enter(l *link) bool {

@@ -76,7 +76,7 @@ func (s *Server) multiplex(
 		l.close()
 		return nil, nil, err
 	}
-	return newTransport(stream, l, nil), AuthInfo{AuthInfo: info, id: c.id, link: l}, nil
+	return newTransport(stream, l, Services{}), AuthInfo{AuthInfo: info, id: c.id, link: l}, nil
 }
 
 // ClientHandshake implements credentials.TransportCredentials. A server makes

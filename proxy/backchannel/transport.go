@@ -10,12 +10,12 @@ type transport struct {
 	link *link
 }
 
-func newTransport(stream net.Conn, link *link, broken func(error)) *transport {
+func newTransport(stream net.Conn, link *link, services Services) *transport {
 	t := &transport{link: link}
-	t.Conn = stream
+	t.Conn, t.answered = stream, services.Answered
 	t.broken = func(err error) {
-		if broken != nil && !link.closing() {
-			broken(err)
+		if services.Broken != nil && !link.closing() {
+			services.Broken(err)
 		}
 	}
 	return t

@@ -10,6 +10,8 @@ import (
 type watched struct {
 	net.Conn
 	broken func(error) // nil when nobody wants to know
+	// answered is told of the first byte from the other end; nil like broken.
+	answered func()
 
 	// proven is set by the first byte from the other end: before it, a
 	// connection that ends was never there.
@@ -25,6 +27,9 @@ func (w *watched) Read(p []byte) (int, error) {
 	n, err := w.Conn.Read(p)
 	if n > 0 && !w.proven.Load() {
 		w.proven.Store(true)
+		if w.answered != nil {
+			w.answered()
+		}
 	}
 	if err != nil {
 		w.fail(err)

@@ -60,7 +60,9 @@ type Config struct {
 	// than the back-off of one second, a node that is busy or far away is
 	// cut off in its TLS handshake again and again.
 	ConnectTimeout time.Duration
-	// RootCAs verifies nodes behind tls and dns+tls; nil means those of the
+	// TLS, if not nil, secures connections to nodes behind tls and dns+tls.
+	TLS credentials.TransportCredentials
+	// RootCAs without TLS verifies nodes behind tls and dns+tls; nil means those of the
 	// system, with SSL_CERT_FILE and SSL_CERT_DIR.
 	RootCAs *x509.CertPool
 }
@@ -89,6 +91,9 @@ func (c Config) Validate() error {
 func (c Config) security(address Address) credentials.TransportCredentials {
 	if !address.TLS {
 		return insecure.NewCredentials()
+	}
+	if c.TLS != nil {
+		return c.TLS.Clone()
 	}
 	// A node need not speak ALPN: what is in the TLS connection is not
 	// HTTP/2 but multiplexed streams.

@@ -54,6 +54,8 @@ type backend struct {
 	// breaks counts multiplexed connections that broke after the node had
 	// answered.
 	breaks atomic.Uint64
+	// made counts multiplexed connections on which the node has answered.
+	made atomic.Uint64
 }
 
 func dial(node Node, deps Dependencies, log *zap.Logger, cfg Config) (*backend, error) {
@@ -65,8 +67,9 @@ func dial(node Node, deps Dependencies, log *zap.Logger, cfg Config) (*backend, 
 	security := cfg.security(address)
 	broken := b.broken(deps, log)
 	services := backchannel.Services{
-		Server: voteServer(node, deps),
-		Broken: func(err error) { b.breaks.Add(1); broken(err) },
+		Server:   voteServer(node, deps),
+		Broken:   func(err error) { b.breaks.Add(1); broken(err) },
+		Answered: func() { b.made.Add(1) },
 	}
 	if deps.Sidechannels != nil {
 		services.Sidechannel = deps.Sidechannels.Accept

@@ -96,6 +96,16 @@ func (p *Pool) ReadConn(virtualStorage, storage string) (grpc.ClientConnInterfac
 	return b.reading(), true
 }
 
+// Connections counts the multiplexed connections to a node on which it has answered. When it grows,
+// the node may have become another version of itself. It is 0 when there is no such node.
+func (p *Pool) Connections(virtualStorage, storage string) uint64 {
+	b, ok := p.backends[name{virtualStorage, storage}]
+	if !ok {
+		return 0
+	}
+	return b.made.Load()
+}
+
 // Nodes returns the nodes in the order in which they were given to [Dial].
 func (p *Pool) Nodes() []Node { return slices.Clone(p.nodes) }
 

@@ -49,6 +49,10 @@ type Method struct {
 	// that has no commands, success without a vote outdates nobody.
 	ReceivePack bool
 
+	// Several tells that the method may consist of several writes, one after the other, so that a
+	// failure may leave some of them.
+	Several bool
+
 	// Verify tells that nodes change something without a vote beside what they vote on, so that
 	// the replicas have to be compared after each success.
 	Verify bool
@@ -57,6 +61,9 @@ type Method struct {
 	// give it.
 	PrimaryOnly bool
 
+	// Anywhere tells that a call about a repository which is not known goes to any node, because
+	// clients need that node's words for it.
+	Anywhere bool
 	// Sidechannel tells that bulk data travels outside the messages.
 	Sidechannel bool
 

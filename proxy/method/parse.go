@@ -129,9 +129,11 @@ func parseFlags(text string, method *Method) error {
 	flags := map[string]func(*Method){
 		"never_writes":    func(m *Method) { m.NeverWrites = true },
 		"receive_pack":    func(m *Method) { m.ReceivePack = true },
+		"several":         func(m *Method) { m.Several = true },
 		"verify":          func(m *Method) { m.Verify = true },
 		"untransactional": func(m *Method) { m.Transactional = false },
 		"primary_only":    func(m *Method) { m.PrimaryOnly = true },
+		"anywhere":        func(m *Method) { m.Anywhere = true },
 		"sidechannel":     func(m *Method) { m.Sidechannel = true },
 		"local":           func(m *Method) { m.Local = true },
 	}

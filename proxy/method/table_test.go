@@ -150,8 +150,10 @@ func TestFlags(t *testing.T) {
 	flags := map[string]func(*method.Method) bool{
 		"never_writes": func(m *method.Method) bool { return m.NeverWrites },
 		"receive_pack": func(m *method.Method) bool { return m.ReceivePack },
+		"several":      func(m *method.Method) bool { return m.Several },
 		"verify":       func(m *method.Method) bool { return m.Verify },
 		"primary_only": func(m *method.Method) bool { return m.PrimaryOnly },
+		"anywhere":     func(m *method.Method) bool { return m.Anywhere },
 		"sidechannel":  func(m *method.Method) bool { return m.Sidechannel },
 		"upsert":       func(m *method.Method) bool { return m.Update != nil },
 		"removal":      (*method.Method).Removes,
@@ -175,10 +177,16 @@ func wantFlags() map[string][]string {
 	return map[string][]string{
 		"never_writes": {"CommitService/CommitLanguages"},
 		"receive_pack": {"SSHService/SSHReceivePack", "SmartHTTPService/PostReceivePack"},
-		"verify":       {"RepositoryService/FetchRemote"},
+		"several": {
+			"ObjectPoolService/DisconnectGitAlternates", "ObjectPoolService/FetchIntoObjectPool",
+			"RepositoryService/FetchRemote", "SSHService/SSHReceivePack",
+			"SmartHTTPService/PostReceivePack",
+		},
+		"verify": {"RepositoryService/FetchRemote"},
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",
 		},
+		"anywhere": {"RepositoryService/BackupRepository"},
 		"sidechannel": {
 			"SSHService/SSHUploadPackWithSidechannel",
 			"SmartHTTPService/PostUploadPackWithSidechannel",
@@ -198,8 +206,8 @@ func wantFlags() map[string][]string {
 		},
 		"local": {
 			"InternalGitaly/WalkRepos", "ObjectPoolService/DeleteObjectPool",
-			"ObjectPoolService/GetObjectPool", "RepositoryService/BackupRepository",
-			"RepositoryService/RemoveRepository", "RepositoryService/RepositoryExists",
+			"ObjectPoolService/GetObjectPool", "RepositoryService/RemoveRepository",
+			"RepositoryService/RepositoryExists",
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"errors"
 	"fmt"
 
 	"google.golang.org/grpc"
@@ -17,7 +18,7 @@ type internal struct {
 }
 
 // WalkRepos lists the repositories of a virtual storage from the metadata, by the paths that
-// clients use. Modification times are not known.
+// clients use. Modification times are not known. One that is not configured has no repositories.
 func (s internal) WalkRepos(
 	request *gitalypb.WalkReposRequest,
 	stream grpc.ServerStreamingServer[gitalypb.WalkReposResponse],
@@ -33,7 +34,7 @@ func (s internal) WalkRepos(
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, coordinator.ErrUnknownVirtualStorage) {
 		return fmt.Errorf("list repository paths: %w", err)
 	}
 	return nil

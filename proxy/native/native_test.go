@@ -42,9 +42,25 @@ const (
 type nodeServer struct {
 	gitalypb.UnimplementedServerServiceServer
 	gitalypb.UnimplementedObjectPoolServiceServer
+	gitalypb.UnimplementedRepositoryServiceServer
 	name string
 	pool string
 	key  string
+	// down says that it is there no more, gone that nothing is on its disk.
+	down bool
+	gone bool
+}
+
+func (n *nodeServer) RepositoryExists(
+	context.Context, *gitalypb.RepositoryExistsRequest,
+) (*gitalypb.RepositoryExistsResponse, error) {
+	return &gitalypb.RepositoryExistsResponse{Exists: !n.gone}, nil
+}
+
+func (n *nodeServer) CalculateChecksum(
+	context.Context, *gitalypb.CalculateChecksumRequest,
+) (*gitalypb.CalculateChecksumResponse, error) {
+	return &gitalypb.CalculateChecksumResponse{Checksum: "checksum"}, nil
 }
 
 func (n *nodeServer) ServerInfo(
@@ -77,6 +93,12 @@ func (n *nodeServer) ServerSignature(
 func (n *nodeServer) GetObjectPool(
 	context.Context, *gitalypb.GetObjectPoolRequest,
 ) (*gitalypb.GetObjectPoolResponse, error) {
+	if n.down {
+		return nil, status.Error(codes.Unavailable, "going down")
+	}
+	if n.pool == "" {
+		return &gitalypb.GetObjectPoolResponse{}, nil
+	}
 	return &gitalypb.GetObjectPoolResponse{ObjectPool: &gitalypb.ObjectPool{
 		Repository: &gitalypb.Repository{StorageName: n.name, RelativePath: n.pool},
 	}}, nil
@@ -125,6 +147,7 @@ func setup(t *testing.T) *cluster {
 		c.conns[name] = serve(t, func(s *grpc.Server) error {
 			gitalypb.RegisterServerServiceServer(s, server)
 			gitalypb.RegisterObjectPoolServiceServer(s, server)
+			gitalypb.RegisterRepositoryServiceServer(s, server)
 			return nil
 		})
 	}
@@ -142,7 +165,8 @@ func setup(t *testing.T) *cluster {
 	require.NoError(t, err)
 	services := native.New(native.Dependencies{
 		Directory: c.coordinator, Router: c.coordinator, Nodes: c, Disks: c,
-		Readiness: c.readiness,
+		Operations: c.coordinator,
+		Readiness:  c.readiness,
 	}, zaptest.NewLogger(t))
 	c.client = serve(t, func(s *grpc.Server) error { return services.Register(s) })
 	return c
@@ -256,6 +280,62 @@ func TestPools(t *testing.T) {
 	require.Equal(t, codes.InvalidArgument, status.Code(remove(repoPath)))
 	require.NoError(t, remove(poolPath))
 	require.NoError(t, remove(poolPath), "absent counts as deleted")
+}
+
+// TestPoolOfARepository asks another replica when one is not there, and tells a missing pool
+// from a missing repository.
+func TestPoolOfARepository(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	client := gitalypb.NewObjectPoolServiceClient(c.client)
+	ask := func() (*gitalypb.GetObjectPoolResponse, error) {
+		return client.GetObjectPool(t.Context(),
+			&gitalypb.GetObjectPoolRequest{Repository: message(repoPath)})
+	}
+	_, err := ask()
+	require.ErrorContains(t, err, "route RPC: ")
+	require.ErrorContains(t, err, "repository not found")
+	c.create(t, repoPath)
+	c.servers["a"].down = true
+	for range 5 {
+		answer, err := ask()
+		require.NoError(t, err)
+		require.Nil(t, answer.GetObjectPool(), "it has none")
+	}
+	c.servers["b"].pool = coordinator.ReplicaPath(7, poolPath)
+	_, err = ask()
+	require.Equal(t, codes.Internal, status.Code(err))
+	require.ErrorContains(t, err, "is not known")
+	c.servers["b"].down = true
+	_, err = ask()
+	require.Equal(t, codes.Unavailable, status.Code(err))
+}
+
+// TestUnknownVirtualStorage is nothing to readers, and a mistake to those who remove.
+func TestUnknownVirtualStorage(t *testing.T) {
+	t.Parallel()
+	c := setup(t)
+	elsewhere := &gitalypb.Repository{StorageName: "other", RelativePath: poolPath}
+	exists, err := gitalypb.NewRepositoryServiceClient(c.client).RepositoryExists(t.Context(),
+		&gitalypb.RepositoryExistsRequest{Repository: elsewhere})
+	require.NoError(t, err)
+	require.False(t, exists.GetExists())
+	walk, err := gitalypb.NewInternalGitalyClient(c.client).WalkRepos(t.Context(),
+		&gitalypb.WalkReposRequest{StorageName: "other"})
+	require.NoError(t, err)
+	_, err = walk.Recv()
+	require.ErrorIs(t, err, io.EOF)
+
+	_, err = gitalypb.NewRepositoryServiceClient(c.client).RemoveRepository(t.Context(),
+		&gitalypb.RemoveRepositoryRequest{Repository: elsewhere})
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	require.Equal(t, "storage name not found", status.Convert(err).Message())
+	_, err = gitalypb.NewObjectPoolServiceClient(c.client).DeleteObjectPool(t.Context(),
+		&gitalypb.DeleteObjectPoolRequest{
+			ObjectPool: &gitalypb.ObjectPool{Repository: elsewhere},
+		})
+	require.Equal(t, codes.InvalidArgument, status.Code(err))
+	require.Equal(t, "storage name not found", status.Convert(err).Message())
 }
 
 func TestWalk(t *testing.T) {

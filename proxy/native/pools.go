@@ -46,13 +46,35 @@ func (s pools) GetObjectPool(
 	return answer, nil
 }
 
+// poolTries is how many replicas are asked for a pool.
+const poolTries = 3
+
+// askPool asks one replica after the other until one is there to answer.
 func (s pools) askPool(
 	ctx context.Context, key coordinator.Key,
 ) (*gitalypb.GetObjectPoolResponse, error) {
-	route, err := s.Router.Read(ctx, key, coordinator.ReadOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("route RPC: %w", err)
+	var tried []coordinator.Storage
+	var failed error
+	for range poolTries {
+		route, err := s.Router.Read(ctx, key, coordinator.ReadOptions{Exclude: tried})
+		switch {
+		case err != nil && failed != nil:
+			return nil, failed
+		case err != nil:
+			return nil, fmt.Errorf("route RPC: %w", err)
+		}
+		answer, err := s.askReplica(ctx, key, route)
+		if status.Code(err) != codes.Unavailable || ctx.Err() != nil {
+			return answer, err
+		}
+		tried, failed = append(tried, route.Storage), err
 	}
+	return nil, failed
+}
+
+func (s pools) askReplica(
+	ctx context.Context, key coordinator.Key, route coordinator.ReadRoute,
+) (*gitalypb.GetObjectPoolResponse, error) {
 	defer route.Done()
 	conn, ok := s.Nodes.Conn(string(key.VirtualStorage), string(route.Storage))
 	if !ok {
@@ -80,6 +102,11 @@ func (s pools) clientPath(ctx context.Context, replicaPath string) (string, erro
 		return "", status.Errorf(codes.Internal, "parsing repository ID: %v", err)
 	}
 	repo, err := s.Directory.ByID(ctx, coordinator.RepositoryID(id))
+	if errors.Is(err, coordinator.ErrRepositoryNotFound) {
+		// The repository that was asked for is there, so this must not say the contrary.
+		return "", status.Errorf(codes.Internal,
+			"get Praefect repository metadata: object pool %q is not known", replicaPath)
+	}
 	if err != nil {
 		return "", fmt.Errorf("get Praefect repository metadata: %w", err)
 	}
@@ -103,7 +130,7 @@ func (s pools) DeleteObjectPool(
 	}
 	err = s.remove(ctx, key)
 	if err != nil && !errors.Is(err, coordinator.ErrRepositoryNotFound) {
-		return nil, fmt.Errorf("delete repository: %w", err)
+		return nil, undeleted(err)
 	}
 	return &gitalypb.DeleteObjectPoolResponse{}, nil
 }

@@ -53,15 +53,26 @@ func (s repositories) RemoveRepository(
 	case errors.Is(err, coordinator.ErrRepositoryNotFound):
 		return nil, status.Error(codes.NotFound, "repository does not exist")
 	case err != nil:
-		return nil, fmt.Errorf("delete repository: %w", err)
+		return nil, undeleted(err)
 	}
 	return &gitalypb.RemoveRepositoryResponse{}, nil
+}
+
+// undeleted is the error of a removal. What is wrong with the request is said as it is.
+func undeleted(err error) error {
+	if status.Code(err) == codes.InvalidArgument {
+		return err
+	}
+	return fmt.Errorf("delete repository: %w", err)
 }
 
 // remove ends a repository. Once that is written nothing may stop it half-way, so the rest does
 // not depend on the client any more.
 func (s *Services) remove(ctx context.Context, key coordinator.Key) error {
 	removal, err := s.Router.BeginRemoval(ctx, key)
+	if errors.Is(err, coordinator.ErrUnknownVirtualStorage) {
+		return status.Error(codes.InvalidArgument, "storage name not found")
+	}
 	if err != nil {
 		return fmt.Errorf("begin removal: %w", err)
 	}

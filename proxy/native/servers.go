@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,9 +33,17 @@ type servers struct {
 func (s servers) ServerInfo(
 	ctx context.Context, _ *gitalypb.ServerInfoRequest,
 ) (*gitalypb.ServerInfoResponse, error) {
+	groups := virtualStorages(s.Nodes.Nodes())
+	infos := make([]*gitalypb.ServerInfoResponse, len(groups))
+	states := make([]*gitalypb.ServerInfoResponse_StorageStatus, len(groups))
+	var asking sync.WaitGroup
+	for i, group := range groups {
+		asking.Go(func() { infos[i], states[i] = s.askInfo(ctx, group) })
+	}
+	asking.Wait()
 	answer := &gitalypb.ServerInfoResponse{}
-	for _, group := range virtualStorages(s.Nodes.Nodes()) {
-		info, state := s.askInfo(ctx, group)
+	for i, group := range groups {
+		info, state := infos[i], states[i]
 		if state == nil {
 			continue
 		}
@@ -86,17 +95,18 @@ func (s servers) DiskStatistics(
 	ctx context.Context, _ *gitalypb.DiskStatisticsRequest,
 ) (*gitalypb.DiskStatisticsResponse, error) {
 	answer := &gitalypb.DiskStatisticsResponse{}
-	for _, n := range s.Nodes.Nodes() {
-		disks, err := ask(ctx, s.Services, n, func(
-			ctx context.Context, conn grpc.ClientConnInterface,
-		) (*gitalypb.DiskStatisticsResponse, error) {
-			return gitalypb.NewServerServiceClient(conn).DiskStatistics(ctx,
-				&gitalypb.DiskStatisticsRequest{})
-		})
-		if err != nil {
-			return nil, fmt.Errorf("request disk statistics from storage %q: %w", n.Storage, err)
+	for _, told := range askAll(ctx, s.Services, func(
+		ctx context.Context, conn grpc.ClientConnInterface,
+	) (*gitalypb.DiskStatisticsResponse, error) {
+		return gitalypb.NewServerServiceClient(conn).DiskStatistics(ctx,
+			&gitalypb.DiskStatisticsRequest{})
+	}) {
+		if told.err != nil {
+			return nil, fmt.Errorf("request disk statistics from storage %q: %w",
+				told.node.Storage, told.err)
 		}
-		answer.StorageStatuses = append(answer.StorageStatuses, disks.GetStorageStatuses()...)
+		answer.StorageStatuses = append(answer.StorageStatuses,
+			told.answer.GetStorageStatuses()...)
 	}
 	return answer, nil
 }
@@ -107,24 +117,50 @@ func (s servers) ServerSignature(
 	ctx context.Context, _ *gitalypb.ServerSignatureRequest,
 ) (*gitalypb.ServerSignatureResponse, error) {
 	var first *gitalypb.ServerSignatureResponse
-	for _, n := range s.Nodes.Nodes() {
-		answer, err := ask(ctx, s.Services, n, func(
-			ctx context.Context, conn grpc.ClientConnInterface,
-		) (*gitalypb.ServerSignatureResponse, error) {
-			return gitalypb.NewServerServiceClient(conn).ServerSignature(ctx,
-				&gitalypb.ServerSignatureRequest{})
-		})
+	for _, told := range askAll(ctx, s.Services, func(
+		ctx context.Context, conn grpc.ClientConnInterface,
+	) (*gitalypb.ServerSignatureResponse, error) {
+		return gitalypb.NewServerServiceClient(conn).ServerSignature(ctx,
+			&gitalypb.ServerSignatureRequest{})
+	}) {
 		switch {
-		case err != nil:
-			return nil, fmt.Errorf("request signature from storage %q: %w", n.Storage, err)
+		case told.err != nil:
+			return nil, fmt.Errorf("request signature from storage %q: %w",
+				told.node.Storage, told.err)
 		case first == nil:
-			first = answer
-		case !bytes.Equal(first.GetPublicKey(), answer.GetPublicKey()):
+			first = told.answer
+		case !bytes.Equal(first.GetPublicKey(), told.answer.GetPublicKey()):
 			return nil, status.Errorf(codes.FailedPrecondition,
-				"signature mismatch with storage %q", n.Storage)
+				"signature mismatch with storage %q", told.node.Storage)
 		}
 	}
 	return first, nil
+}
+
+// told is what one node says to a question.
+type told[A any] struct {
+	node   backend.Node
+	answer A
+	err    error
+}
+
+// askAll puts a question to all nodes at the same time and returns the answers in the order of the
+// configuration, so that many that hang take no longer than one.
+func askAll[A any](
+	ctx context.Context, s *Services,
+	question func(context.Context, grpc.ClientConnInterface) (A, error),
+) []told[A] {
+	nodes := s.Nodes.Nodes()
+	all := make([]told[A], len(nodes))
+	var asking sync.WaitGroup
+	for i, n := range nodes {
+		asking.Go(func() {
+			answer, err := ask(ctx, s, n, question)
+			all[i] = told[A]{node: n, answer: answer, err: err}
+		})
+	}
+	asking.Wait()
+	return all
 }
 
 // ask puts a question to one node within [nodeWait].

@@ -42,10 +42,11 @@ type Disks interface {
 
 // Dependencies are what the answers are made of. None may be nil.
 type Dependencies struct {
-	Directory Directory
-	Router    Router
-	Nodes     Nodes
-	Disks     Disks
+	Directory  Directory
+	Router     Router
+	Nodes      Nodes
+	Disks      Disks
+	Operations Operations
 	// Readiness are the checks that a readiness call runs, by name. A check must obey its context.
 	Readiness map[string]func(ctx context.Context) error
 }
@@ -88,6 +89,14 @@ func (s *Services) Register(registrar grpc.ServiceRegistrar) error {
 			gitalypb.ServerService_ServiceDesc,
 			servers{Services: s},
 			[]string{"ServerInfo", "DiskStatistics", "ReadinessCheck", "ServerSignature"},
+		},
+		{
+			gitalypb.PraefectInfoService_ServiceDesc,
+			info{Services: s},
+			[]string{
+				"Dataloss", "GetRepositoryMetadata", "MarkUnverified", "RepositoryReplicas",
+				"SetAuthoritativeStorage", "SetReplicationFactor",
+			},
 		},
 	} {
 		desc, err := only(part.desc, part.methods)

@@ -178,9 +178,11 @@ func statusOf(ctx context.Context, err error) error {
 	return err
 }
 
-// repeatable tells whether a node's failure says no more than that the node is not available.
+// repeatable tells whether a node's failure says no more than that the node is not available, or
+// does not know the method: during an upgrade others may.
 func repeatable(ctx context.Context, err error) bool {
-	return err != nil && ctx.Err() == nil && status.Code(err) == codes.Unavailable
+	code := status.Code(err)
+	return ctx.Err() == nil && (code == codes.Unavailable || code == codes.Unimplemented)
 }
 
 // orRepeatable marks the error of a call that the node was not given, if it may be repeated.

@@ -19,13 +19,51 @@ const probeTimeout = time.Second
 // errSocketInUse says that another process serves on the configured socket file.
 var errSocketInUse = errors.New("another process serves on this socket")
 
-// listen opens a listener for host:port, tcp://host:port, unix:path, unix://path, or /path.
+// Sockets opens listeners and knows those that the process was started with.
+type Sockets interface {
+	// Listener returns the one that was inherited for an address, or nil.
+	Listener(network, address string) (net.Listener, error)
+	// Listen opens one that a successor can inherit.
+	Listen(network, address string) (net.Listener, error)
+}
+
+// listen opens a listener, or takes over that of the process which this one replaces.
+func (s *server) listen(ctx context.Context, address string) (net.Listener, error) {
+	if s.Sockets == nil {
+		return listen(ctx, address)
+	}
+	network, target := parseAddress(address)
+	listener, err := s.Sockets.Listener(network, target)
+	if listener == nil && err == nil {
+		if err = clean(ctx, network, address, target); err == nil {
+			listener, err = s.Sockets.Listen(network, target)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("can't create new listener: %w", err)
+	}
+
+	return listener, nil
+}
+
+// clean makes place for a socket file.
+func clean(ctx context.Context, network, address, target string) error {
+	if network != "unix" {
+		return nil
+	}
+	if err := removeStale(ctx, target); err != nil {
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+
+	return nil
+}
+
+// listen opens a listener for host:port, tcp:// or tls://host:port, unix:path, unix://path, or
+// /path.
 func listen(ctx context.Context, address string) (net.Listener, error) {
 	network, target := parseAddress(address)
-	if network == "unix" {
-		if err := removeStale(ctx, target); err != nil {
-			return nil, fmt.Errorf("listen on %s: %w", address, err)
-		}
+	if err := clean(ctx, network, address, target); err != nil {
+		return nil, err
 	}
 
 	var config net.ListenConfig
@@ -38,8 +76,10 @@ func listen(ctx context.Context, address string) (net.Listener, error) {
 }
 
 func parseAddress(address string) (network, target string) {
-	if rest, ok := strings.CutPrefix(address, "tcp://"); ok {
-		return "tcp", rest
+	for _, scheme := range []string{"tcp://", "tls://"} {
+		if rest, ok := strings.CutPrefix(address, scheme); ok {
+			return "tcp", rest
+		}
 	}
 	if rest, ok := strings.CutPrefix(address, "unix:"); ok {
 		return "unix", strings.TrimPrefix(rest, "//")

@@ -40,6 +40,7 @@ func (s *server) startNodes(context.Context) (err error) {
 
 	config := backend.DefaultConfig()
 	config.Multiplexing = s.Config.Multiplexing()
+	config.TLS = s.nodes.Client()
 	s.pool, err = backend.Dial(s.Config.Nodes(), backend.Dependencies{
 		Votes: func(node backend.Node) gitalypb.RefTransactionServer {
 			return s.votes.Service(transaction.Voter(node.Storage))

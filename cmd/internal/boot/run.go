@@ -23,6 +23,13 @@ type Options struct {
 	Version string
 	// Force is closed when a graceful stop shall not go on.
 	Force <-chan struct{}
+	// Sockets, if not nil, opens the listeners.
+	Sockets Sockets
+	// Ready, if not nil, is called once calls are answered.
+	Ready func() error
+	// Successor says that this process takes the place of one of the same name, which lives until
+	// Ready was called and its calls have ended.
+	Successor bool
 }
 
 // server is a server in the making, running, or ending.

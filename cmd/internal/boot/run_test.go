@@ -55,9 +55,9 @@ address = "unix:/nonexistent/gitaly.socket"
 
 	port, err := strconv.Atoi(database.Port)
 	require.NoError(t, err)
-	loaded.Database = configfile.Database{
+	loaded.Database.Endpoint = configfile.Endpoint{
 		Host: database.Host, Port: port, User: database.User, DBName: database.DBName,
-		Password: database.Password, SSLMode: database.SSLMode,
+		Password: configfile.Secret(database.Password), SSLMode: database.SSLMode,
 	}
 
 	return &loaded.File

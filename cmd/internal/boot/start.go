@@ -1,15 +1,14 @@
 package boot
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"net"
 	"os"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"praefect/coordinator"
 	"praefect/coordinator/health"
@@ -22,7 +21,9 @@ import (
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/certificate"
 	"praefect/proxy/digest"
+	"praefect/proxy/learn"
 	"praefect/proxy/method"
 	"praefect/proxy/native"
 	"praefect/proxy/relay"
@@ -44,6 +45,8 @@ type parts struct {
 	copier       *replicate.Copier
 	relay        *relay.Relay
 	front        *proxy.Server
+	// identity is what clients see behind TLS, nodes how nodes are met; nil without TLS.
+	identity, nodes *certificate.Store
 }
 
 // start makes all parts, and returns when the server answers calls.
@@ -53,6 +56,7 @@ func (s *server) start(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{"metrics", s.startMetrics},
+		{"certificates", s.startCertificates},
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
@@ -83,7 +87,7 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 		return nil
 	}
 
-	listener, err := listen(ctx, s.Config.PrometheusListenAddr)
+	listener, err := s.listen(ctx, s.Config.PrometheusListenAddr)
 	if err != nil {
 		return err
 	}
@@ -132,12 +136,9 @@ func (s *server) name() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the host's name: %w", err)
 	}
-	address := s.Config.ListenAddr
-	if address == "" {
-		address = s.Config.Socket()
-	}
 
-	return host + " " + address, nil
+	return host + " " + cmp.Or(
+		s.Config.ListenAddr, s.Config.Socket(), s.Config.TLSListenAddr), nil
 }
 
 func (s *server) startCoordinator(context.Context) (err error) {
@@ -161,6 +162,11 @@ func (s *server) startCalls(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	learner, err := learn.New(s.pool, s.metrics, s.log.Named("learn"), learn.Config{})
+	if err != nil {
+		return err
+	}
+	s.onEnd("learning of methods", learner.Close)
 	handler, err := proxy.New(proxy.Dependencies{
 		Coordinator:  s.coordinator,
 		Registry:     s.votes,
@@ -168,6 +174,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		Relay:        s.relay,
 		Sidechannels: s.sidechannels,
 		Methods:      method.Builtin(),
+		Learner:      learner,
 		Registerer:   s.metrics,
 	}, s.log.Named("proxy"), proxy.Config{Grace: s.Config.Transactions.Registry().GraceMax})
 	if err != nil {
@@ -188,8 +195,9 @@ func (s *server) startCalls(context.Context) (err error) {
 		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{
-		Multiplexing:   s.Config.Multiplexing(),
-		LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
+		Multiplexing:     s.Config.Multiplexing(),
+		LatencyBuckets:   s.Config.Prometheus.GRPCLatencyBuckets,
+		MaxConnectionAge: time.Duration(s.Config.MaxConnectionAge),
 	})
 
 	return err
@@ -197,11 +205,12 @@ func (s *server) startCalls(context.Context) (err error) {
 
 func (s *server) native() *native.Services {
 	return native.New(native.Dependencies{
-		Directory: s.coordinator,
-		Router:    s.coordinator,
-		Nodes:     s.pool,
-		Disks:     s.copier,
-		Readiness: s.readiness(),
+		Directory:  s.coordinator,
+		Router:     s.coordinator,
+		Nodes:      s.pool,
+		Disks:      s.copier,
+		Operations: s.coordinator,
+		Readiness:  s.readiness(),
 	}, s.log.Named("native"))
 }
 
@@ -283,38 +292,4 @@ func (s *server) awaitHealth(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-}
-
-// startListeners begins to accept calls. All addresses are taken before the first call is.
-func (s *server) startListeners(ctx context.Context) error {
-	var listeners []net.Listener
-	for _, address := range []string{s.Config.ListenAddr, s.Config.Socket()} {
-		if address == "" {
-			continue
-		}
-		listener, err := listen(ctx, address)
-		if err != nil {
-			return errors.Join(err, closeAll(listeners))
-		}
-		listeners = append(listeners, listener)
-	}
-
-	for _, listener := range listeners {
-		s.log.Info("listening at address", zap.Stringer("address", listener.Addr()),
-			zap.String("schema", listener.Addr().Network()))
-		s.serving.run(func(context.Context) error {
-			return s.front.Serve(listener, insecure.NewCredentials())
-		})
-	}
-
-	return nil
-}
-
-func closeAll(listeners []net.Listener) error {
-	var errs []error
-	for _, listener := range listeners {
-		errs = append(errs, listener.Close())
-	}
-
-	return errors.Join(errs...)
 }

@@ -1,19 +1,19 @@
 package configfile
 
 import (
-	"maps"
-	"strconv"
+	"cmp"
+	"crypto/tls"
 	"strings"
 	"time"
 
 	"praefect/cmd/internal/logging"
 	"praefect/coordinator"
 	"praefect/coordinator/membership"
-	"praefect/coordinator/postgres"
 	"praefect/coordinator/recovery"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
+	"praefect/proxy/certificate"
 	"praefect/proxy/relay"
 	"praefect/transaction/registry"
 )
@@ -25,11 +25,7 @@ func (l Logging) Config() logging.Config {
 
 // Grace returns how long running calls may go on after SIGTERM. Zero in the file is the default.
 func (f *File) Grace() time.Duration {
-	if f.GracefulStopTimeout == 0 {
-		return gracefulStopDefault
-	}
-
-	return time.Duration(f.GracefulStopTimeout)
+	return cmp.Or(time.Duration(f.GracefulStopTimeout), gracefulStopDefault)
 }
 
 // Socket returns the configured socket as unix:path, or nothing.
@@ -41,6 +37,26 @@ func (f *File) Socket() string {
 	return "unix:" + f.SocketPath
 }
 
+// Security returns the identity that clients see behind tls_listen_addr.
+func (t *TLS) Security() certificate.Config {
+	config := certificate.Config{
+		CertificatePath: t.CertificatePath, KeyPath: t.KeyPath, Key: []byte(t.Key.Reveal()),
+		AuthorityPath: t.ClientCAPath, Optional: t.ClientOptional,
+	}
+	if t.MinVersion == tls13 {
+		config.MinVersion = tls.VersionTLS13
+	}
+
+	return config
+}
+
+// Security returns how nodes behind tls:// and dns+tls:// are met.
+func (n *NodeTLS) Security() certificate.Config {
+	return certificate.Config{
+		CertificatePath: n.CertificatePath, KeyPath: n.KeyPath, AuthorityPath: n.CAPath,
+	}
+}
+
 // Nodes returns the nodes of all virtual storages in the order of the file.
 func (f *File) Nodes() []backend.Node {
 	var nodes []backend.Node
@@ -50,7 +66,7 @@ func (f *File) Nodes() []backend.Node {
 				VirtualStorage: virtual.Name,
 				Storage:        node.Storage,
 				Address:        node.Address,
-				Token:          node.Token,
+				Token:          node.Token.Reveal(),
 			})
 		}
 	}
@@ -73,37 +89,23 @@ func (f *File) Cluster() coordinator.Cluster {
 		VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{},
 	}
 	for _, storage := range f.VirtualStorages {
-		maps.Copy(all.VirtualStorages, storage.cluster().VirtualStorages)
+		all.VirtualStorages[coordinator.VirtualStorage(storage.Name)] = storage.config(f.Zone)
 	}
 
 	return all
 }
 
-// cluster returns a cluster of this virtual storage alone.
-func (v *VirtualStorage) cluster() coordinator.Cluster {
+// config describes the virtual storage to a proxy in the given zone.
+func (v *VirtualStorage) config(zone string) coordinator.VirtualStorageConfig {
 	config := coordinator.VirtualStorageConfig{
 		MinimumCopies:            v.MinimumCopies,
 		DefaultReplicationFactor: max(v.DefaultReplicationFactor, 0), // Below 0 means all too.
 	}
 	for _, node := range v.Nodes {
 		config.Storages = append(config.Storages, coordinator.Storage(node.Storage))
-	}
-
-	return coordinator.Cluster{
-		VirtualStorages: map[coordinator.VirtualStorage]coordinator.VirtualStorageConfig{
-			coordinator.VirtualStorage(v.Name): config,
-		},
-	}
-}
-
-// Config returns how PostgreSQL is reached.
-func (d *Database) Config() postgres.Config {
-	config := postgres.Config{
-		Host: d.Host, User: d.User, Password: d.Password, DBName: d.DBName,
-		SSLMode: d.SSLMode, SSLCert: d.SSLCert, SSLKey: d.SSLKey, SSLRootCert: d.SSLRootCert,
-	}
-	if d.Port != 0 {
-		config.Port = strconv.Itoa(d.Port)
+		if zone != "" && node.Zone == zone {
+			config.Near = append(config.Near, coordinator.Storage(node.Storage))
+		}
 	}
 
 	return config

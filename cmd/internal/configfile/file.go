@@ -1,26 +1,43 @@
 package configfile
 
 // File is the content of config.toml, as far as it has an effect. Names, types and defaults of its
-// keys are a contract with operators; keys that only this program knows are marked "ours".
+// keys are a contract with operators; keys that only this program knows are marked "ours". What
+// each one does, and its default, is written in docs/config.toml.
 type File struct {
-	// ConfigCommand would name a program that prints more configuration; not supported.
+	// ConfigCommand names a program that prints more configuration as JSON.
 	ConfigCommand string `toml:"config_command"`
-	// ListenAddr is host:port or tcp://host:port, SocketPath a path or unix://path. At least one
-	// of both is needed.
-	ListenAddr string `toml:"listen_addr"`
-	SocketPath string `toml:"socket_path"`
+	// ListenAddr is host:port or tcp://host:port, TLSListenAddr host:port or tls://host:port,
+	// SocketPath a path or unix://path. At least one of them is needed.
+	ListenAddr    string `toml:"listen_addr"`
+	TLSListenAddr string `toml:"tls_listen_addr"`
+	SocketPath    string `toml:"socket_path"`
 	// PrometheusListenAddr is where /metrics is served; empty means nowhere.
 	PrometheusListenAddr string `toml:"prometheus_listen_addr"`
+	// SeparateDatabaseMetrics keeps metrics that ask the database away from /metrics.
+	SeparateDatabaseMetrics bool `toml:"prometheus_exclude_database_from_default_metrics"`
 	// GracefulStopTimeout is how long running calls may go on after SIGTERM.
 	GracefulStopTimeout Duration `toml:"graceful_stop_timeout"`
+	// MaxConnectionAge (ours) is after what time a client is asked to connect anew, so that
+	// long-lived clients spread over all proxies again. 0 means never.
+	MaxConnectionAge Duration `toml:"max_connection_age"`
+	// Zone (ours) is where this proxy is; reads go to nodes of the same zone first.
+	Zone string `toml:"zone"`
 
-	Logging         Logging          `toml:"logging"`
-	Prometheus      Prometheus       `toml:"prometheus"`
-	Auth            Auth             `toml:"auth"`
-	Database        Database         `toml:"database"`
-	Yamux           Yamux            `toml:"yamux"`
-	VirtualStorages []VirtualStorage `toml:"virtual_storage"`
-	Transactions    Transactions     `toml:"transactions"`
+	Logging                Logging                `toml:"logging"`
+	Sentry                 Sentry                 `toml:"sentry"`
+	Prometheus             Prometheus             `toml:"prometheus"`
+	Auth                   Auth                   `toml:"auth"`
+	TLS                    TLS                    `toml:"tls"`
+	NodeTLS                NodeTLS                `toml:"node_tls"`
+	Database               Database               `toml:"database"`
+	BackgroundVerification BackgroundVerification `toml:"background_verification"`
+	Replication            Replication            `toml:"replication"`
+	RepositoriesCleanup    RepositoriesCleanup    `toml:"repositories_cleanup"`
+	Yamux                  Yamux                  `toml:"yamux"`
+	Transactions           Transactions           `toml:"transactions"`
+	VirtualStorages        []VirtualStorage       `toml:"virtual_storage"`
+
+	legacy legacy
 }
 
 // Logging says how the server logs to standard output.
@@ -31,8 +48,16 @@ type Logging struct {
 	Level string `toml:"level"`
 }
 
+// Sentry is where errors of calls are reported. Without a DSN nothing is.
+type Sentry struct {
+	DSN         Secret `toml:"sentry_dsn"`
+	Environment string `toml:"sentry_environment"`
+}
+
 // Prometheus configures metrics.
 type Prometheus struct {
+	// ScrapeTimeout bounds the statements of one scrape.
+	ScrapeTimeout Duration `toml:"scrape_timeout"`
 	// GRPCLatencyBuckets are seconds, ascending.
 	GRPCLatencyBuckets []float64 `toml:"grpc_latency_buckets"`
 }
@@ -40,27 +65,62 @@ type Prometheus struct {
 // Auth is what clients must present. Without a token everybody is let in.
 type Auth struct {
 	// Token and TokenFile exclude each other. The file must not be readable by others.
-	Token     string `toml:"token"`
+	Token     Secret `toml:"token"`
 	TokenFile string `toml:"token_file"`
 	// Transitioning counts failures of authentication, but lets them pass.
 	Transitioning bool `toml:"transitioning"`
 
 	// fromFile is the content of TokenFile.
-	fromFile string
+	fromFile Secret
 }
 
-// Database says how PostgreSQL is reached. Empty keys have libpq's defaults, the environment
-// variables PGHOST and so on included.
-type Database struct {
-	Host        string `toml:"host"`
-	Port        int    `toml:"port"`
-	User        string `toml:"user"`
-	Password    string `toml:"password"`
-	DBName      string `toml:"dbname"`
-	SSLMode     string `toml:"sslmode"`
-	SSLCert     string `toml:"sslcert"`
-	SSLKey      string `toml:"sslkey"`
-	SSLRootCert string `toml:"sslrootcert"`
+// TLS is the identity that clients see behind tls_listen_addr.
+type TLS struct {
+	CertificatePath string `toml:"certificate_path"`
+	// KeyPath and Key, which is the PEM itself, exclude each other.
+	KeyPath string `toml:"key_path"`
+	Key     Secret `toml:"key"`
+	// MinVersion is "TLS 1.2" (default) or "TLS 1.3".
+	MinVersion string `toml:"min_version"`
+	// ClientCAPath (ours) names the authorities of clients' certificates. When it is set, clients
+	// must present one, or only those that have one if ClientOptional (ours) is true.
+	ClientCAPath   string `toml:"client_ca_path"`
+	ClientOptional bool   `toml:"client_certificate_optional"`
+}
+
+// NodeTLS (ours) is how nodes behind tls:// and dns+tls:// are met.
+type NodeTLS struct {
+	// CAPath names the authorities of the nodes' certificates; empty means those of the system,
+	// with SSL_CERT_FILE and SSL_CERT_DIR.
+	CAPath string `toml:"ca_path"`
+	// CertificatePath and KeyPath are what nodes are shown when they ask.
+	CertificatePath string `toml:"certificate_path"`
+	KeyPath         string `toml:"key_path"`
+}
+
+// BackgroundVerification says how often replicas are looked for on their disks.
+type BackgroundVerification struct {
+	// VerificationInterval is how old the last look may become; 0 and below disable it.
+	VerificationInterval Duration `toml:"verification_interval"`
+	// DeleteInvalidRecords takes replicas that are not there for what they are. Otherwise they are
+	// only logged.
+	DeleteInvalidRecords bool `toml:"delete_invalid_records"`
+}
+
+// Replication bounds the repair of replicas.
+type Replication struct {
+	// BatchSize is how many are claimed at once.
+	BatchSize int `toml:"batch_size"`
+	// ParallelStorageProcessingWorkers is how many are filled at once on one storage.
+	ParallelStorageProcessingWorkers int `toml:"parallel_storage_processing_workers"`
+}
+
+// RepositoriesCleanup says how often disks are searched for repositories that nobody knows.
+type RepositoriesCleanup struct {
+	CheckInterval Duration `toml:"check_interval"`
+	// RunInterval is how often one storage is searched; 0 disables it.
+	RunInterval         Duration `toml:"run_interval"`
+	RepositoriesInBatch int      `toml:"repositories_in_batch"`
 }
 
 // Yamux bounds the multiplexed connections.
@@ -85,7 +145,9 @@ type Node struct {
 	Storage string `toml:"storage"`
 	// Address is tcp://host:port, unix:path, dns:host or dns+tls:host, tls://host:port.
 	Address string `toml:"address"`
-	Token   string `toml:"token"`
+	Token   Secret `toml:"token"`
+	// Zone (ours) is where the node is.
+	Zone string `toml:"zone"`
 }
 
 // Transactions (ours) holds the times of voting. Zero means the default.

@@ -8,34 +8,20 @@ func inert(key []string) (string, bool) {
 	const (
 		election  = "a primary is elected for each repository when it is needed"
 		database  = "metadata is always in PostgreSQL"
-		sessions  = "no connection to PostgreSQL needs a session of its own"
-		repairing = "what needs repair follows from the replicas' rows, there is no queue"
-		later     = "not part of this version"
-		noTLS     = "there is no TLS listener in this version"
+		repairing = "what needs repair follows from the replicas' rows, at once"
 	)
 
 	reasons := map[string]string{
-		"auto_migrate":            "run praefect sql-migrate",
-		"background_verification": later,
-		"database.host_no_proxy":  sessions,
-		"database.port_no_proxy":  sessions,
-		"database.session_pooled": sessions,
-		"failover":                election,
+		"auto_migrate": "run praefect sql-migrate",
+		"failover":     election,
 		"i_understand_my_election_strategy_is_unsupported" +
 			"_and_will_be_removed_without_warning": election,
-		"logging.dir":                                      "logs go to standard output",
-		"logging.sentry_dsn":                               later,
-		"logging.sentry_environment":                       later,
-		"memory_queue_enabled":                             database,
-		"prometheus.scrape_timeout":                        later,
-		"prometheus_exclude_database_from_default_metrics": later,
-		"reconciliation":                                   repairing,
-		"replication":                                      repairing,
-		"repositories_cleanup":                             later,
-		"sentry":                                           later,
-		"tls":                                              noTLS,
-		"tls_listen_addr":                                  noTLS,
-		"virtual_storage.node.primary":                     election,
+		"logging.dir":                  "logs go to standard output",
+		"logging.sentry_dsn":           "use sentry.sentry_dsn",
+		"logging.sentry_environment":   "use sentry.sentry_environment",
+		"memory_queue_enabled":         database,
+		"reconciliation":               repairing,
+		"virtual_storage.node.primary": election,
 	}
 
 	for depth := range key {

@@ -4,13 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/pelletier/go-toml/v2"
-
-	"praefect/proxy/backchannel"
 )
 
 // Loaded is a file that was read, and what an operator should be told about it.
@@ -26,23 +25,67 @@ type Loaded struct {
 // Note is a remark about one key.
 type Note struct {
 	// Key is the dotted path; elements of arrays are told apart by the line only.
-	Key  string
+	Key string
+	// Line is 0 for keys that config_command printed.
 	Line int
 	// Text says why an inert key has no effect.
 	Text string
 }
 
-// Load reads a file. Errors are those of the file system, of the syntax and of types; whether the
-// values make sense is what [File.Validate] tells. The token file, if one is named, is read here.
+// SyntaxError says that a file is not TOML, or that a value has not the type that its key needs.
+type SyntaxError struct {
+	// Line and Column are 0 when the key comes from config_command.
+	Line, Column int
+	// Key is the dotted path, if it is known.
+	Key string
+	// Message never quotes the file.
+	Message string
+}
+
+// Error implements error.
+func (e *SyntaxError) Error() string {
+	text := e.Message
+	if e.Key != "" {
+		text = e.Key + ": " + text
+	}
+	if e.Line == 0 {
+		return text
+	}
+
+	return fmt.Sprintf("line %d column %d: %s", e.Line, e.Column, text)
+}
+
+// Load reads a file. Errors are those of the file system, of the syntax and of types, the last two
+// as [SyntaxError]; whether the values make sense is what [File.Findings] tells. If the file names
+// them, a program is run for more configuration and the token file is read.
 func Load(path string) (*Loaded, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err //nolint:wrapcheck // It says "open PATH: reason" already.
 	}
 
+	return read(content)
+}
+
+// Read is [Load] for a file that is open already.
+func Read(from io.Reader) (*Loaded, error) {
+	content, err := io.ReadAll(from)
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+
+	return read(content)
+}
+
+func read(content []byte) (*Loaded, error) {
 	loaded, err := parse(content)
 	if err != nil {
 		return nil, err
+	}
+	if loaded.ConfigCommand != "" {
+		if loaded, err = extend(loaded, content); err != nil {
+			return nil, err
+		}
 	}
 
 	if err := loaded.Auth.readTokenFile(); err != nil {
@@ -62,6 +105,9 @@ func parse(content []byte) (*Loaded, error) {
 	case errors.As(err, &missing):
 		loaded.note(missing.Errors)
 	case err != nil:
+		return nil, describe(err)
+	}
+	if err := toml.Unmarshal(content, &loaded.legacy); err != nil {
 		return nil, describe(err)
 	}
 
@@ -95,26 +141,35 @@ func describe(err error) error {
 		_, kind, _ := strings.Cut(target, " of type ")
 		text = found + " into " + kind
 	}
-	if key := strings.Join(decode.Key(), "."); key != "" {
-		text = key + ": " + text
-	}
 
-	return fmt.Errorf("line %d column %d: %s", line, column, text)
+	return &SyntaxError{
+		Line: line, Column: column, Key: strings.Join(decode.Key(), "."),
+		Message: strings.ReplaceAll(text, "configfile.", ""),
+	}
 }
 
-// gracefulStopDefault is how long an ordinary clone or push may still take.
-const gracefulStopDefault = time.Minute
+// Warnings are what a server should say about a file with which it starts.
+func (l *Loaded) Warnings() []Finding {
+	tolerated := slices.DeleteFunc(l.Findings(), func(f Finding) bool { return !f.Tolerated })
 
-// defaults is what an empty file means.
-func defaults() File {
-	multiplexing := backchannel.DefaultConfig()
+	return tolerated
+}
 
-	return File{
-		GracefulStopTimeout: Duration(gracefulStopDefault),
-		Logging:             Logging{Format: "text", Level: "info"},
-		Yamux: Yamux{
-			MaximumStreamWindowSizeBytes: multiplexing.StreamWindow,
-			AcceptBacklog:                multiplexing.AcceptBacklog,
-		},
+// SharedAddress is one address that several nodes of a virtual storage have.
+type SharedAddress struct{ VirtualStorage, Address string }
+
+// SharedAddresses returns where losing one machine would lose several copies.
+func (f *File) SharedAddresses() []SharedAddress {
+	var shared []SharedAddress
+	for _, virtual := range f.VirtualStorages {
+		seen := map[string]bool{}
+		for _, node := range virtual.Nodes {
+			if seen[node.Address] {
+				shared = append(shared, SharedAddress{virtual.Name, node.Address})
+			}
+			seen[node.Address] = true
+		}
 	}
+
+	return shared
 }

@@ -44,46 +44,87 @@ func TestLoadFull(t *testing.T) {
 	require.NoError(t, loaded.Validate())
 	require.Empty(t, loaded.Unknown)
 	require.Equal(t, []string{
-		"tls_listen_addr", "memory_queue_enabled",
+		"memory_queue_enabled",
 		"i_understand_my_election_strategy_is_unsupported_and_will_be_removed_without_warning",
-		"prometheus_exclude_database_from_default_metrics", "sentry", "prometheus.scrape_timeout",
-		"tls", "database.session_pooled", "failover", "background_verification",
-		"reconciliation", "replication", "repositories_cleanup", "virtual_storage.node.primary",
+		"failover", "reconciliation", "virtual_storage.node.primary",
 	}, keys(loaded.Inert))
 
-	want := configfile.File{
+	ignore := cmpopts.IgnoreUnexported(configfile.Auth{}, configfile.File{})
+	require.Empty(t, cmp.Diff(full(), loaded.File, ignore,
+		cmpopts.IgnoreFields(configfile.File{}, "Transactions")))
+	require.Equal(t, []coordinator.Storage{"gitaly-1"},
+		loaded.Cluster().VirtualStorages["default"].Near)
+}
+
+// full is what testdata/full.toml says.
+func full() configfile.File {
+	return configfile.File{
 		ListenAddr:           "127.0.0.1:2305",
+		TLSListenAddr:        "127.0.0.1:3305",
 		SocketPath:           "/run/praefect.socket",
 		PrometheusListenAddr: "127.0.0.1:9652",
 		GracefulStopTimeout:  configfile.Duration(30 * time.Second),
+		MaxConnectionAge:     configfile.Duration(30 * time.Minute),
+		Zone:                 "a",
 		Logging:              configfile.Logging{Format: "json", Level: "warning"},
-		Prometheus:           configfile.Prometheus{GRPCLatencyBuckets: []float64{0.1, 0.2}},
-		Auth:                 configfile.Auth{Token: "abc", Transitioning: true},
-		Database: configfile.Database{
-			Host: "db.internal", Port: 5433, User: "praefect", Password: `it's \ here`,
-			DBName: "praefect_production", SSLMode: "require",
-			SSLCert: "/cert", SSLKey: "/key", SSLRootCert: "/ca",
+		Sentry:               configfile.Sentry{DSN: "abcd123", Environment: "production"},
+		Prometheus: configfile.Prometheus{
+			ScrapeTimeout:      configfile.Duration(5 * time.Second),
+			GRPCLatencyBuckets: []float64{0.1, 0.2},
 		},
-		Yamux: configfile.Yamux{MaximumStreamWindowSizeBytes: 1 << 20, AcceptBacklog: 512},
-		VirtualStorages: []configfile.VirtualStorage{
-			{
-				Name: "default", DefaultReplicationFactor: 2, MinimumCopies: 2,
-				Nodes: []configfile.Node{
-					{Storage: "gitaly-1", Address: "tcp://gitaly-1.internal:8075", Token: "t1"},
-					{Storage: "gitaly-2", Address: "unix:/run/gitaly-2.socket"},
-				},
+		Auth: configfile.Auth{Token: "abc", Transitioning: true},
+		TLS: configfile.TLS{
+			CertificatePath: "/etc/cert.pem", KeyPath: "/etc/key.pem", MinVersion: "TLS 1.3",
+			ClientCAPath: "/etc/ca.pem", ClientOptional: true,
+		},
+		NodeTLS: configfile.NodeTLS{
+			CAPath: "/etc/nodes.pem", CertificatePath: "/etc/me.pem", KeyPath: "/etc/me.key",
+		},
+		Database: configfile.Database{
+			Endpoint: configfile.Endpoint{
+				Host: "db.internal", Port: int64(5433), User: "praefect",
+				Password: `it's \ here`, DBName: "praefect_production", SSLMode: "require",
+				SSLCert: "/cert", SSLKey: "/key", SSLRootCert: "/ca",
 			},
-			{
-				Name: "other",
-				Nodes: []configfile.Node{
-					{Storage: "gitaly-1", Address: "dns:gitaly-1.internal:8075"},
+			SessionPooled:  configfile.Endpoint{Host: "db.internal", Port: int64(5434)},
+			HostNoProxy:    "old.internal",
+			PortNoProxy:    5435,
+			MaxConnections: 7, StatementTimeout: configfile.Duration(4 * time.Second),
+		},
+		BackgroundVerification: configfile.BackgroundVerification{
+			VerificationInterval: configfile.Duration(24 * time.Hour),
+		},
+		Replication: configfile.Replication{BatchSize: 1, ParallelStorageProcessingWorkers: 2},
+		RepositoriesCleanup: configfile.RepositoriesCleanup{
+			CheckInterval: configfile.Duration(2 * time.Minute),
+			RunInterval:   configfile.Duration(time.Hour), RepositoriesInBatch: 3,
+		},
+		Yamux: configfile.Yamux{
+			MaximumStreamWindowSizeBytes: 1 << 20, AcceptBacklog: 512,
+		},
+		VirtualStorages: fullStorages(),
+	}
+}
+
+func fullStorages() []configfile.VirtualStorage {
+	return []configfile.VirtualStorage{
+		{
+			Name: "default", DefaultReplicationFactor: 2, MinimumCopies: 2,
+			Nodes: []configfile.Node{
+				{
+					Storage: "gitaly-1", Address: "tcp://gitaly-1.internal:8075", Token: "t1",
+					Zone: "a",
 				},
+				{Storage: "gitaly-2", Address: "unix:/run/gitaly-2.socket"},
+			},
+		},
+		{
+			Name: "other",
+			Nodes: []configfile.Node{
+				{Storage: "gitaly-1", Address: "dns:gitaly-1.internal:8075"},
 			},
 		},
 	}
-	ignore := cmpopts.IgnoreUnexported(configfile.Auth{})
-	require.Empty(t, cmp.Diff(want, loaded.File, ignore,
-		cmpopts.IgnoreFields(configfile.File{}, "Transactions")))
 }
 
 func TestLoadMinimal(t *testing.T) {
@@ -121,7 +162,7 @@ func TestLoadErrors(t *testing.T) {
 
 	for name, tc := range map[string]struct{ content, want string }{
 		"syntax":   {"listen_addr = ", "line 1 column"},
-		"type":     {"[database]\nport = 'x'", "line 2 column 8: database.port: "},
+		"type":     {"[yamux]\naccept_backlog = 'x'", "line 2 column 18: yamux.accept_backlog: "},
 		"duration": {"graceful_stop_timeout = '3 days'", `unknown unit " days" in duration`},
 		"no token file": {
 			"[auth]\ntoken_file = '/nonexistent/token'",
@@ -171,11 +212,16 @@ func TestConversion(t *testing.T) {
 
 	loaded, err := configfile.Load("testdata/full.toml")
 	require.NoError(t, err)
-	require.Equal(t, postgres.Config{
+	endpoint := postgres.Config{
 		Host: "db.internal", Port: "5433", User: "praefect", Password: `it's \ here`,
 		DBName: "praefect_production", SSLMode: "require",
 		SSLCert: "/cert", SSLKey: "/key", SSLRootCert: "/ca",
-	}, loaded.Database.Config())
+	}
+	session := endpoint
+	session.Port = "5434"
+	endpoint.Session = &session
+	endpoint.MaxConnections, endpoint.StatementTimeout = 7, 4*time.Second
+	require.Equal(t, endpoint, loaded.Database.Config())
 	require.Equal(t, auth.Config{Token: "abc", Transitioning: true}, loaded.Auth.Config())
 
 	require.Equal(t, registry.Config{}.WithDefaults(), loaded.Transactions.Registry())

@@ -9,18 +9,54 @@ import (
 	"praefect/cmd/internal/configfile"
 )
 
-// TestValidateAll asserts that one run reports every finding with the key to change.
-func TestValidateAll(t *testing.T) {
-	t.Parallel()
-
-	loaded, err := configfile.Load(write(t, `
-config_command = "/bin/true"
+// everythingWrong has a bad value for each rule.
+const everythingWrong = `
+listen_addr = "everywhere"
+tls_listen_addr = "tls://0.0.0.0:70000"
+prometheus_listen_addr = "everywhere"
 graceful_stop_timeout = "-1s"
+max_connection_age = "-2s"
 [logging]
 format = "xml"
 level = "loud"
 [prometheus]
+scrape_timeout = "-1s"
 grpc_latency_buckets = [3.0, 2.0]
+[auth]
+token_file = "testdata/full.toml"
+token = "a"
+[tls]
+certificate_path = "/nope"
+key_path = "/tmp"
+key = "PEM"
+min_version = "SSL 3"
+client_certificate_optional = true
+[node_tls]
+key_path = "/nope"
+[database]
+port = "5432,0"
+sslmode = "perhaps"
+sslcert = "/cert"
+port_no_proxy = 70000
+max_connections = -1
+statement_timeout = "-1s"
+[database.session_pooled]
+port = true
+[background_verification]
+verification_interval = "-1s"
+[replication]
+batch_size = 0
+parallel_storage_processing_workers = 0
+[repositories_cleanup]
+check_interval = "1s"
+run_interval = "2s"
+repositories_in_batch = 0
+[failover]
+election_strategy = "vote"
+read_error_threshold_count = 1
+[reconciliation]
+scheduling_interval = "-1s"
+histogram_buckets = [3, 2]
 [yamux]
 accept_backlog = 0
 maximum_stream_window_size_bytes = 1
@@ -28,42 +64,47 @@ maximum_stream_window_size_bytes = 1
 lease = "10ms"
 lease_margin = "-1s"
 settle = "-1s"
+grace_min = "2s"
+grace_max = "1s"
 outage_reads = "often"
 [[virtual_storage]]
 name = "d"
-minimum_copies = 3
+minimum_copies = 4
+default_replication_factor = 4
 [[virtual_storage.node]]
 storage = "a"
 address = "127.0.0.1:1"
 [[virtual_storage.node]]
-storage = "b"
+storage = "a"
+[[virtual_storage.node]]
+address = "tcp://h:1"
 [[virtual_storage]]
 name = "d"
-`))
+[[virtual_storage]]
+`
+
+// TestValidateAll asserts that one run reports every finding with the key to change, the value, and
+// what is accepted.
+func TestValidateAll(t *testing.T) {
+	t.Parallel()
+
+	loaded, err := configfile.Load(write(t, everythingWrong))
 	require.NoError(t, err)
 
-	lines := strings.Split(loaded.Validate().Error(), "\n")
-	require.Equal(t, []string{
-		`17 findings:`,
-		`  config_command: running a command for more configuration is not supported`,
-		`  listen_addr: no listen address or socket path configured`,
-		`  graceful_stop_timeout: -1s is negative`,
-		`  logging: invalid logger format "xml"`,
-		`  logging: not a valid log level: "loud"`,
-		`  prometheus.grpc_latency_buckets: not in ascending order: [3 2]`,
-		`  yamux: accept backlog must be at least 1 but it was 0`,
-		`  yamux: maximum stream window size must be at least 262144 but it was 1`,
-		`  transactions: invalid coordinator configuration: settle is negative`,
-		`  transactions.lease: 10ms is shorter than 1s`,
-		`  transactions.lease_margin: -1s is negative`,
-		`  transactions.outage_reads: "often" is neither "strict" nor "serve"`,
-		`  virtual_storage[0]: virtual storage "d": invalid cluster: ` +
-			`minimum_copies 3 is not between 0 and 2`,
-		`  virtual_storage[0].node[0].address: invalid connection string: "127.0.0.1:1"`,
-		`  virtual_storage[0].node[1].address: all nodes must have an address`,
-		`  virtual_storage[1].name: virtual storage "d" is configured twice`,
-		`  virtual_storage[1]: virtual storage "d": invalid cluster: it has no storages`,
-	}, lines)
+	var lines []string
+	for _, finding := range loaded.Findings() {
+		line := finding.String()
+		if finding.Tolerated {
+			line += " (tolerated)"
+		}
+		lines = append(lines, line)
+	}
+	golden(t, "testdata/everything-wrong.txt", strings.Join(lines, "\n")+"\n")
+
+	refused := strings.Split(loaded.Validate().Error(), "\n")
+	require.Equal(t, "43 findings:", refused[0])
+	require.NotContains(t, loaded.Validate().Error(), "parallel_storage_processing_workers")
+	require.NotEmpty(t, loaded.Warnings())
 }
 
 func TestValidateOne(t *testing.T) {
@@ -71,7 +112,20 @@ func TestValidateOne(t *testing.T) {
 
 	loaded, err := configfile.Load(write(t, "socket_path = '/x'"))
 	require.NoError(t, err)
-	require.EqualError(t, loaded.Validate(), "virtual_storage: no virtual storages configured")
+	require.EqualError(t, loaded.Validate(), "virtual_storage: not set")
+
+	loaded, err = configfile.Load(write(t, ""))
+	require.NoError(t, err)
+	require.ErrorContains(t, loaded.Validate(),
+		`none of "socket_path", "listen_addr" or "tls_listen_addr" is set`)
+	require.Empty(t, loaded.Findings()[0].Path())
+}
+
+func TestFindingPath(t *testing.T) {
+	t.Parallel()
+
+	finding := configfile.Finding{Key: "virtual_storage[0].node[12].address", Message: "blank"}
+	require.Equal(t, []string{"virtual_storage", "[0]", "node", "[12]", "address"}, finding.Path())
 }
 
 func TestValidateAddress(t *testing.T) {
@@ -79,19 +133,18 @@ func TestValidateAddress(t *testing.T) {
 
 	for address, ok := range map[string]bool{
 		"tcp://h:1": true, "tls://h:1": true, "unix:/p": true, "unix:///p": true,
-		"dns:h:1": true, "dns+tls:h:1": true, "dns:///h:1": true,
+		"dns:h:1": true, "dns+tls:h:1": true, "dns:///h:1": true, "dns://a:53/h:1": true,
 		"tcp://": false, "http://h:1": false, "h:1": false, "": false,
 	} {
-		file := configfile.File{
-			ListenAddr: "x",
-			Logging:    configfile.Logging{Format: "text", Level: "info"},
-			Yamux: configfile.Yamux{
-				AcceptBacklog: 1, MaximumStreamWindowSizeBytes: 256 << 10,
-			},
-			VirtualStorages: []configfile.VirtualStorage{
-				{Name: "v", Nodes: []configfile.Node{{Storage: "s", Address: address}}},
-			},
-		}
-		require.Equal(t, ok, file.Validate() == nil, address)
+		loaded, err := configfile.Load(write(t, `
+listen_addr = "127.0.0.1:0"
+[[virtual_storage]]
+name = "v"
+[[virtual_storage.node]]
+storage = "s"
+address = "`+address+`"
+`))
+		require.NoError(t, err)
+		require.Equal(t, ok, loaded.Validate() == nil, address)
 	}
 }

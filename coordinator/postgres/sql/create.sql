@@ -1,10 +1,11 @@
 -- Takes a path for a new repository and names its replicas, as long as its proxy lives.
 WITH repository AS (
     INSERT INTO praefect.repositories (
-        id, virtual_storage, relative_path, replica_path, state, primary_storage, creator
+        id, virtual_storage, relative_path, replica_path, state, primary_storage, creator,
+        everywhere
     )
     SELECT @id, @virtual_storage, @relative_path, @replica_path, 'creating', @primary,
-           x.incarnation
+           x.incarnation, @everywhere
       FROM praefect.proxies AS x
      WHERE x.incarnation = @incarnation
        AND x.lease_ends_at > now()

@@ -288,10 +288,10 @@ func (c *connection) Renew(
 
 // Acknowledge implements coordinator.Store.
 func (c *connection) Acknowledge(
-	ctx context.Context, incarnation coordinator.Incarnation, applied coordinator.Sequence,
+	ctx context.Context, acknowledgement coordinator.Acknowledgement,
 ) error {
 	return c.run(ctx, "Acknowledge", func(ctx context.Context) error {
-		return c.database.store.Acknowledge(ctx, incarnation, applied)
+		return c.database.store.Acknowledge(ctx, acknowledgement)
 	})
 }
 

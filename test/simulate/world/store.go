@@ -39,6 +39,9 @@ func (d *database) state() (away, slow, lossy bool) {
 
 // connection is the store as one proxy sees it. It implements [coordinator.Store].
 type connection struct {
+	// Operator is what nobody asks for here.
+	coordinator.Operator
+
 	database *database
 	process  *process
 	chance   *chance

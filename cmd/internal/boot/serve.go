@@ -1,0 +1,96 @@
+package boot
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"praefect/proxy/certificate"
+)
+
+// startCertificates reads certificates and follows their files from then on.
+func (s *server) startCertificates(context.Context) (err error) {
+	log := s.log.Named("certificate")
+	s.nodes, err = certificate.Load("client", s.metrics, log, s.Config.NodeTLS.Security())
+	if err != nil {
+		return err
+	}
+	s.workers.run(s.nodes.Run)
+	if s.Config.TLSListenAddr == "" {
+		return nil
+	}
+	s.identity, err = certificate.Load("server", s.metrics, log, s.Config.TLS.Security())
+	if err != nil {
+		return err
+	}
+	s.workers.run(s.identity.Run)
+
+	return nil
+}
+
+// door is one place where clients come in.
+type door struct {
+	address, schema string
+	security        credentials.TransportCredentials
+	listener        net.Listener
+}
+
+func (s *server) doors() []door {
+	var doors []door
+	for _, one := range []door{
+		{address: s.Config.ListenAddr, schema: "tcp"},
+		{address: s.Config.TLSListenAddr, schema: "tls"},
+		{address: s.Config.Socket(), schema: "unix"},
+	} {
+		if one.address == "" {
+			continue
+		}
+		one.security = insecure.NewCredentials()
+		if one.schema == "tls" {
+			one.security = s.identity.Server()
+		}
+		doors = append(doors, one)
+	}
+
+	return doors
+}
+
+// startListeners begins to accept calls. All addresses are taken before the first call is.
+func (s *server) startListeners(ctx context.Context) error {
+	doors := s.doors()
+	for i := range doors {
+		listener, err := s.listen(ctx, doors[i].address)
+		if err != nil {
+			return errors.Join(err, closeAll(doors))
+		}
+		doors[i].listener = listener
+	}
+
+	for _, door := range doors {
+		s.log.Info("listening at address", zap.Stringer("address", door.listener.Addr()),
+			zap.String("schema", door.schema))
+		s.serving.run(func(context.Context) error {
+			return s.front.Serve(door.listener, door.security)
+		})
+	}
+	if s.Ready != nil {
+		return s.Ready()
+	}
+
+	return nil
+}
+
+func closeAll(doors []door) error {
+	var errs []error
+	for _, door := range doors {
+		if door.listener != nil {
+			errs = append(errs, door.listener.Close())
+		}
+	}
+
+	return errors.Join(errs...)
+}
