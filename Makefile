@@ -71,7 +71,7 @@ chaos: packages ## break a cluster under load and prove that it kept its promise
 # VARIANT names the only one to run.
 .PHONY: chaos-sabotage
 chaos-sabotage: packages ## the same against binaries with a rule left out: all must be caught
-	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) -minutes $(MINUTES) \
+	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) \
 		-proxies $(PROXIES) -nodes $(NODES)
 
 SEEDS ?= 1000

@@ -74,6 +74,7 @@ func (c *cluster) Healthy(_ coordinator.VirtualStorage, storage coordinator.Stor
 type settings struct {
 	relay    relay.Config
 	registry registry.Config
+	proxy    proxy.Config
 	native   func(grpc.ServiceRegistrar) error
 	// own makes native of a cluster of which all but the server is there.
 	own func(*cluster) func(grpc.ServiceRegistrar) error
@@ -107,7 +108,7 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		})
 	}
 	c.decide(storages, s)
-	handler := c.carry(nodes)
+	handler := c.carry(nodes, s.proxy)
 	if s.own != nil {
 		s.native = s.own(c)
 	}
@@ -139,7 +140,8 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 }
 
 // carry connects to the nodes and returns the handler.
-func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
+func (c *cluster) carry(nodes []backend.Node, config proxy.Config) *proxy.Handler {
+	config.Grace = patience
 	c.t.Helper()
 	sidechannels := sidechannel.NewRegistry(c.log)
 	var err error
@@ -159,7 +161,7 @@ func (c *cluster) carry(nodes []backend.Node) *proxy.Handler {
 		Coordinator: c.coordinator, Registry: c.registry, Connections: c.pool, Relay: c.relay,
 		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
 		Registerer: c.metrics,
-	}, c.log, proxy.Config{Grace: patience})
+	}, c.log, config)
 	require.NoError(c.t, err)
 	return handler
 }

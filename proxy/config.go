@@ -32,6 +32,9 @@ type Config struct {
 	RequestBytes int
 	// Tries is how many replicas a read is carried to. Default 3.
 	Tries int
+	// Features are the values of feature flags that clients do not send, by name, so that all nodes
+	// of a call have the same. They add to, and replace, those of the existing Praefect.
+	Features map[string]bool
 }
 
 // WithDefaults returns c with defaults in place of what is zero.
@@ -66,5 +69,5 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, bound.name)
 		}
 	}
-	return nil
+	return validateFeatures(c.Features)
 }

@@ -58,6 +58,7 @@ type Handler struct {
 	log     *zap.Logger
 	config  Config
 	metrics *metrics
+	pins    []pin
 }
 
 // New returns a handler. Errors match [ErrInvalidConfig] or come from the registerer.
@@ -71,6 +72,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, e
 	}
 	return &Handler{
 		Dependencies: dependencies, log: log, config: config.WithDefaults(), metrics: metrics,
+		pins: pins(config.Features),
 	}, nil
 }
 

@@ -25,7 +25,9 @@ type around struct {
 	methods  Methods
 	statuses statuses
 	panics   prometheus.Counter
-	running  *prometheus.GaugeVec
+	// pins go with what the proxy's own services ask nodes for a client.
+	pins    []pin
+	running *prometheus.GaugeVec
 	// kinds are the members of running by kind of call. None is there before its first call.
 	kinds map[string]func() prometheus.Gauge
 	// named are the loggers of relayed methods, by their names. The fields that all calls of one
@@ -114,6 +116,8 @@ func (a *around) unary(
 ) (any, error) {
 	kind := kindOf(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
+	// Nodes that are asked for this client are told what it told us.
+	ctx = metadata.NewOutgoingContext(ctx, v.carried(a.pins))
 	v.about(request)
 	gauge := a.kinds[kind]()
 	gauge.Inc()

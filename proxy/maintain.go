@@ -42,7 +42,7 @@ func (h *Handler) replicas(
 	for i, storage := range route.Storages {
 		places[i] = place{storage: storage, replicaPath: route.ReplicaPath}
 	}
-	return h.destinations(c, places, c.outgoing())
+	return h.destinations(c, places, h.outgoing(c))
 }
 
 func firstError(errs ...error) error {

@@ -27,26 +27,36 @@ const (
 )
 
 // outgoing returns what nodes are told beside the messages: all that the client sent, except what
-// belongs to its connection to us.
-func (c *call) outgoing() metadata.MD {
-	md := make(metadata.MD, len(c.visit.incoming))
-	for key, values := range c.visit.incoming {
+// belongs to its connection to us, and the feature flags that it did not send.
+func (h *Handler) outgoing(c *call) metadata.MD {
+	md := c.visit.carried(h.pins)
+	// The client's slices are shared, so they are never appended to in place.
+	name := string(c.key.VirtualStorage)
+	md[virtualStorageKey] = append(slices.Clip(md[virtualStorageKey]), name)
+	return md
+}
+
+// carried returns what any call to a node on behalf of the client has to come with. Its values are
+// shared.
+func (v *visit) carried(flags []pin) metadata.MD {
+	md := make(metadata.MD, len(v.incoming)+len(flags)+3)
+	for key, values := range v.incoming {
 		if forwarded(key) {
 			md[key] = values
 		}
 	}
-	// The client's slices are shared, so they are never appended to in place.
-	name := string(c.key.VirtualStorage)
-	md[virtualStorageKey] = append(slices.Clip(md[virtualStorageKey]), name)
-	md[correlationKey] = []string{c.visit.correlation}
+	md[correlationKey] = []string{v.correlation}
+	fix(md, flags)
 	return md
 }
 
 // forwarded tells whether metadata of that name concern more than one connection. Clients'
-// credentials are for us alone; a node has its own.
+// credentials are for us alone; a node has its own. Nor may a client make a node take part in a
+// vote: a node that is a client itself, as in a fetch from a repository elsewhere, may pass on its
+// own.
 func forwarded(key string) bool {
 	switch key {
-	case "authorization", "content-type", "user-agent", "te":
+	case "authorization", "content-type", "user-agent", "te", registry.HeaderKey:
 		return false
 	}
 	return !strings.HasPrefix(key, ":") && !strings.HasPrefix(key, "grpc-")

@@ -100,7 +100,7 @@ func lasting(before, now error) error {
 
 // readFrom carries the call to one storage.
 func (h *Handler) readFrom(ctx context.Context, c *call, from place) error {
-	outgoing := c.outgoing()
+	outgoing := h.outgoing(c)
 	var beside relay.Aside
 	if c.method.Sidechannel && sidechannel.Offered(ctx) {
 		var cancel context.CancelCauseFunc

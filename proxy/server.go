@@ -117,7 +117,7 @@ func NewServer(
 func (s *Server) prepare() error {
 	calls := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
 		grpcprom.WithHistogramBuckets(s.config.LatencyBuckets)))
-	around := newAround(s.dependencies.Handler.Methods, s.log)
+	around := newAround(s.dependencies.Handler, s.log)
 	s.connections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gitaly_praefect_connections_total",
 		Help: "Total number of connections to Praefect",
@@ -153,8 +153,10 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-func newAround(methods Methods, log *zap.Logger) *around {
+func newAround(handler *Handler, log *zap.Logger) *around {
+	methods := handler.Methods
 	a := &around{
+		pins:     handler.pins,
 		named:    map[string]*zap.Logger{},
 		kinds:    map[string]func() prometheus.Gauge{},
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),

@@ -55,7 +55,7 @@ func (h *Handler) storages(c *call) ([]relay.Destination, error) {
 	for i, storage := range storages {
 		places[i] = place{storage: storage}
 	}
-	return h.destinations(c, places, c.outgoing())
+	return h.destinations(c, places, h.outgoing(c))
 }
 
 // destinations addresses the call to several nodes that are told the same beside the messages.

@@ -88,7 +88,7 @@ func (r *run) open(ctx context.Context, carried relay.Call) error {
 
 // destinations addresses the call to all participants, the primary first.
 func (r *run) destinations(plan coordinator.Plan) ([]relay.Destination, error) {
-	outgoing := r.call.outgoing()
+	outgoing := r.handler.outgoing(r.call)
 	if r.call.additional == nil && plan.AdditionalReplicaPath != "" {
 		outgoing[hintKey] = []string{plan.AdditionalReplicaPath}
 	}

@@ -9,5 +9,8 @@
 // Errors of the coordinator are returned wrapped but otherwise as they are: package proxy has the
 // one table that turns them into codes. What is wrong with a request is a status right here.
 //
+// Calls to nodes are made with the context of the client's call. Package proxy has put into it what
+// nodes have to be told for a client: its metadata without its credentials, and feature flags.
+//
 // The package keeps no state. Everything in it is safe for concurrent use.
 package native

@@ -13,7 +13,6 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"praefect/proxy/backend"
@@ -68,7 +67,6 @@ func (s servers) ServerInfo(
 func (s servers) askInfo(
 	ctx context.Context, group []backend.Node,
 ) (*gitalypb.ServerInfoResponse, *gitalypb.ServerInfoResponse_StorageStatus) {
-	ctx = passMetadata(ctx)
 	for _, n := range group {
 		info, err := ask(ctx, s.Services, n, func(
 			ctx context.Context, conn grpc.ClientConnInterface,
@@ -177,19 +175,6 @@ func ask[A any](
 	ctx, cancel := context.WithTimeout(ctx, nodeWait)
 	defer cancel()
 	return question(ctx, conn)
-}
-
-// passMetadata hands the client's metadata on, without its credentials.
-func passMetadata(ctx context.Context) context.Context {
-	md, ok := metadata.FromIncomingContext(ctx)
-	if !ok {
-		return ctx
-	}
-	md = md.Copy()
-	for _, key := range []string{"authorization", ":authority", "content-type", "user-agent"} {
-		delete(md, key)
-	}
-	return metadata.NewOutgoingContext(ctx, md)
 }
 
 // virtualStorages groups nodes by virtual storage, in the order of the configuration.

@@ -39,10 +39,11 @@ type session struct {
 	recorder *history.Recorder
 	world    *client.World
 	injector *fault.Injector
+	out      io.Writer
+
+	mu sync.Mutex // guards out and the field below
 	// diverged is what was found in the middle of the run.
 	diverged []string
-	out      io.Writer
-	mu       sync.Mutex // guards out
 }
 
 // say prints a line.
@@ -109,7 +110,8 @@ func (s *session) play(ctx context.Context) (summary, error) {
 
 	s.injector = fault.New(fault.Config{
 		Nodes: s.rig.Nodes(), Proxies: s.rig.Proxies(), Server: s.rig.Server(), Disks: s.rig.disks,
-		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Now: s.recorder.Now,
+		Targets: s.rig.targets, Doors: s.rig.doors, Seed: s.seed, Program: s.program,
+		Now:     s.recorder.Now,
 		Primary: s.primary, Calm: s.calm,
 		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Rest: world.Rest, Muster: s.muster,
 	})
@@ -161,6 +163,9 @@ func (s *session) awaitEnough(ctx context.Context) {
 		case <-ticker.C:
 		}
 		passed := time.Since(begin)
+		if s.first && len(s.differences()) > 0 {
+			return
+		}
 		enough := len(missing(s.settings, s.injector.Faults())) == 0
 		if passed >= s.duration() && enough || passed >= longest*s.duration()/2 {
 			return
@@ -235,14 +240,29 @@ func (s *session) muster(ctx context.Context) error {
 		}
 		<-time.After(musterPoll)
 	}
-	for _, text := range diverged {
-		s.diverged = append(s.diverged,
-			fmt.Sprintf("at %.0fs: %s", s.recorder.Now().Seconds(), text))
-	}
+	s.note(diverged)
 	s.say("chaos: mustered all replicas in %.1fs, %d differences",
 		time.Since(begin).Seconds(), len(diverged))
 
 	return nil
+}
+
+// note keeps what a muster has found.
+func (s *session) note(diverged []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, text := range diverged {
+		s.diverged = append(s.diverged,
+			fmt.Sprintf("at %.0fs: %s", s.recorder.Now().Seconds(), text))
+	}
+}
+
+// differences returns what musters have found.
+func (s *session) differences() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+
+	return slices.Clone(s.diverged)
 }
 
 // judge waits until everything has settled and looks at what was seen and what is there.
@@ -263,7 +283,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	}
 	s.say("chaos: looked at everything after %.1fs", time.Since(begin).Seconds())
 
-	result.Diverged = append(result.Diverged, s.diverged...)
+	result.Diverged = append(result.Diverged, s.differences()...)
 	result.Unresolved = append(result.Unresolved, s.rig.ended()...)
 	crashes, err := s.rig.crashes()
 	if err != nil {

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"praefect/test/chaos/fault"
 )
 
 // settings are the command's flags.
@@ -18,6 +20,9 @@ type settings struct {
 	seed           uint64
 	minutes        float64
 	proxies, nodes int
+	program        fault.Program
+	// first ends the run when the first difference is found.
+	first bool
 	// patience is how long everything may take to settle in the end.
 	patience time.Duration
 	// praefect is the binary to run; empty for that of this tree.
@@ -70,6 +75,7 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.proxies, "proxies", 3, "number of proxies")
 	flags.IntVar(&s.nodes, "nodes", 3, "number of nodes")
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
+	flags.BoolVar(&s.first, "first", false, "stop at the first difference")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
 	flags.IntVar(&s.readers, "readers", 6, "number of clients that do nothing but read")
 	flags.IntVar(&s.repositories, "repositories", 9, "number of repositories that stay")
@@ -78,8 +84,14 @@ func parse(args []string) (settings, error) {
 	flags.BoolVar(&s.discard, "discard", false, "remove the directory in any case")
 	flags.BoolVar(&s.sabotage, "sabotage", false, "run against sabotaged binaries")
 	flags.StringVar(&s.variant, "variant", "", "the only `name` of a sabotage to run")
+	program := flags.String("program", string(fault.Everything), "what is broken: everything, "+
+		"or only one `thing`: jitter, doubt, deaf")
 	if err := flags.Parse(args); err != nil {
 		return s, fmt.Errorf("parse flags: %w", err)
+	}
+	var err error
+	if s.program, err = fault.ParseProgram(*program); err != nil {
+		return s, fmt.Errorf("%w: -program: %w", errUsage, err)
 	}
 	if s.proxies < 1 || s.nodes < 1 || s.minutes <= 0 || s.workers < 1 || s.repositories < 1 {
 		return s, fmt.Errorf("%w: all numbers must be positive", errUsage)

@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// startPatience bounds the start of everything.
-	startPatience = 2 * time.Minute
+	// startPatience bounds the start of everything, which others who use the machine may slow down.
+	startPatience = 3 * time.Minute
 	// voteTimeout is how long a node keeps a lock for a verdict that does not come. It is shorter
 	// than usual, so that what waits for it is over before the end is looked at.
 	voteTimeout = 20 * time.Second
@@ -41,9 +41,6 @@ type rig struct {
 }
 
 func startRig(ctx context.Context, s settings) (*rig, error) {
-	ctx, cancel := context.WithTimeout(ctx, startPatience)
-	defer cancel()
-
 	dir, err := os.MkdirTemp("", "praefect-chaos-")
 	if err != nil {
 		return nil, fmt.Errorf("create directory: %w", err)
@@ -69,6 +66,9 @@ func (r *rig) start(ctx context.Context, s settings) error {
 		programs.Praefect = s.praefect
 	}
 
+	// Compiling takes as long as it takes.
+	ctx, cancel := context.WithTimeout(ctx, startPatience)
+	defer cancel()
 	config := cluster.Config{
 		Programs: programs, Dir: r.dir, Proxies: s.proxies, Route: r.route,
 		VoteTimeout: voteTimeout, Extra: extra,

@@ -13,6 +13,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"praefect/test/chaos/fault"
+	"praefect/transaction/failpoint"
 )
 
 const (
@@ -20,6 +23,8 @@ const (
 	// there is.
 	sabotageVariable = "PRAEFECT_SABOTAGE"
 	sabotageList     = "list"
+	// sabotagePatience is short: what a sabotaged cluster broke need not come in order again.
+	sabotagePatience = "10s"
 	// seedsMax is how many seeds may be needed to catch a variant.
 	seedsMax = 3
 )
@@ -85,6 +90,33 @@ func listVariants(ctx context.Context, s settings) ([]string, error) {
 	return variants, nil
 }
 
+// aim returns the flags of a run in which leaving that rule out shows soon. One that is not known
+// meets everything.
+func aim(variant string) []string {
+	switch failpoint.Variant(variant) {
+	case failpoint.TurnSkipped:
+		// Many writers of one repository, and nodes that commit late.
+		return []string{
+			"-program", string(fault.Jitter), "-minutes", "0.75",
+			"-repositories", "1", "-workers", "12", "-readers", "0",
+		}
+	case failpoint.RecordSkipped, failpoint.RecoveryKeepsEverybody:
+		// Replicas that lack what their proxy was about to record.
+		return []string{
+			"-program", string(fault.Doubt), "-minutes", "0.75",
+			"-repositories", "6", "-workers", "16", "-readers", "0",
+		}
+	case failpoint.InvalidationNotAwaited, failpoint.LeaseNotChecked:
+		// Readers through a proxy that does not hear that a replica fell behind.
+		return []string{
+			"-program", string(fault.Deaf), "-minutes", "0.75",
+			"-repositories", "3", "-workers", "8", "-readers", "12",
+		}
+	default:
+		return []string{"-minutes", "2"}
+	}
+}
+
 // catch runs this program against a variant with several seeds until it finds a violation.
 func catch(ctx context.Context, s settings, variant string, out io.Writer) (bool, error) {
 	self, err := os.Executable()
@@ -93,10 +125,11 @@ func catch(ctx context.Context, s settings, variant string, out io.Writer) (bool
 	}
 	for seed := s.seed; seed < s.seed+seedsMax; seed++ {
 		var output bytes.Buffer
-		command := exec.CommandContext(ctx, self, "-praefect", s.praefect,
+		command := exec.CommandContext(ctx, self, slices.Concat([]string{
+			"-praefect", s.praefect, "-discard", "-first", "-patience", sabotagePatience,
 			"-seed", strconv.FormatUint(seed, 10),
-			"-minutes", strconv.FormatFloat(s.minutes, 'g', -1, 64),
-			"-proxies", strconv.Itoa(s.proxies), "-nodes", strconv.Itoa(s.nodes), "-discard")
+			"-proxies", strconv.Itoa(s.proxies), "-nodes", strconv.Itoa(s.nodes),
+		}, aim(variant))...)
 		command.Env = append(command.Environ(), sabotageVariable+"="+variant)
 		command.Stdout, command.Stderr = &output, &output
 		// It is asked to end, so that it leaves nothing behind.

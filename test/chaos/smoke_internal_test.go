@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"praefect/coordinator/postgres/pgserver"
+	"praefect/test/chaos/fault"
 )
 
 // TestSmoke runs the whole program for a few seconds against one proxy and two nodes. What it finds
@@ -21,7 +22,7 @@ func TestSmoke(t *testing.T) {
 	var out bytes.Buffer
 	s := settings{
 		seed: 1, minutes: 0.1, proxies: 1, nodes: 2, workers: 4, readers: 1, repositories: 2,
-		discard: true, patience: time.Second,
+		discard: true, patience: time.Second, program: fault.Everything,
 	}
 	err := chaos(t.Context(), s, &out)
 	if errors.Is(err, pgserver.ErrNotInstalled) {

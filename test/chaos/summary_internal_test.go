@@ -12,6 +12,7 @@ import (
 	"praefect/test/chaos/client"
 	"praefect/test/chaos/fault"
 	"praefect/test/chaos/history"
+	"praefect/transaction/failpoint"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -76,7 +77,9 @@ func TestAvailabilityLeavesOutWhatTouchedSomethingBroken(t *testing.T) {
 
 // goodSummary is that of a run of two minutes in which all is well.
 func goodSummary() summary {
-	settings := settings{seed: 7, minutes: 2, proxies: 3, nodes: 3}
+	settings := settings{
+		seed: 7, minutes: 2, proxies: 3, nodes: 3, program: fault.Everything,
+	}
 	var faults []fault.Fault
 	for _, kind := range fault.Kinds() {
 		for range 3 {
@@ -142,12 +145,34 @@ func TestSummaryRefusesEmptyProofs(t *testing.T) {
 	few.acknowledged--
 	require.Contains(t, few.problem(), "only 599 writes")
 
+	short := goodSummary()
+	short.settings.minutes = 0.5
+	short.acknowledged = 37
+	require.Empty(t, short.problem())
+	short.acknowledged--
+	require.Contains(t, short.problem(), "only 36 writes")
+
 	calm := goodSummary()
 	calm.faults = calm.faults[1:]
 	require.Contains(t, calm.problem(), "only 2 faults of kind kill, not 3")
 
 	line, _ := verdictOf("chaos: it broke")
 	require.Empty(t, line)
+}
+
+// TestEveryVariantHasAnAim keeps a new rule from being tried only by chance.
+func TestEveryVariantHasAnAim(t *testing.T) {
+	t.Parallel()
+
+	for _, variant := range failpoint.Variants() {
+		s, err := parse(aim(string(variant)))
+		require.NoError(t, err)
+		require.NotEqual(t, fault.Everything, s.program, variant)
+		require.LessOrEqual(t, s.duration(), time.Minute, variant)
+	}
+	s, err := parse(aim("new"))
+	require.NoError(t, err)
+	require.Equal(t, fault.Everything, s.program)
 }
 
 func TestParse(t *testing.T) {
@@ -158,7 +183,9 @@ func TestParse(t *testing.T) {
 	require.Equal(t, 30*time.Second, s.duration())
 	require.True(t, strings.HasSuffix(s.praefect, "/test/chaos/bin/x"))
 	require.Contains(t, s.again(), "make chaos SEED=5 MINUTES=0.5 PROXIES=2 NODES=1")
-	for _, bad := range []string{"-proxies 0", "-nodes 0", "-minutes 0", "-workers 0", "-x"} {
+	for _, bad := range []string{
+		"-program x", "-proxies 0", "-nodes 0", "-minutes 0", "-workers 0", "-x",
+	} {
 		_, err := parse(strings.Fields(bad))
 		require.Error(t, err, bad)
 	}

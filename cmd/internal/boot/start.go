@@ -176,7 +176,10 @@ func (s *server) startCalls(context.Context) (err error) {
 		Methods:      method.Builtin(),
 		Learner:      learner,
 		Registerer:   s.metrics,
-	}, s.log.Named("proxy"), proxy.Config{Grace: s.Config.Transactions.Registry().GraceMax})
+	}, s.log.Named("proxy"), proxy.Config{
+		Grace:    s.Config.Transactions.Registry().GraceMax,
+		Features: s.Config.FeatureFlags,
+	})
 	if err != nil {
 		return err
 	}

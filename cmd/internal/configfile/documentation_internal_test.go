@@ -76,6 +76,7 @@ func fields(kind reflect.Type) func(func(reflect.StructField) bool) {
 func keysIn(value any, prefix string, keys map[string]bool) {
 	switch value := value.(type) {
 	case map[string]any:
+		keys[prefix] = true // may be one whose keys are free
 		for key, inner := range value {
 			keysIn(inner, strings.TrimPrefix(prefix+"."+key, "."), keys)
 		}

@@ -36,6 +36,9 @@ type File struct {
 	Yamux                  Yamux                  `toml:"yamux"`
 	Transactions           Transactions           `toml:"transactions"`
 	VirtualStorages        []VirtualStorage       `toml:"virtual_storage"`
+	// FeatureFlags (ours) are values that nodes get of flags, by name, when a client does not send
+	// them: all nodes of a call the same, whatever their versions take for granted.
+	FeatureFlags map[string]bool `toml:"feature_flags"`
 
 	legacy legacy
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"praefect/proxy"
 	"praefect/proxy/backend"
 )
 
@@ -37,6 +38,7 @@ func (f *File) validateServer(found *findings) {
 	f.validateLogging(found)
 	found.duration("prometheus.scrape_timeout", f.Prometheus.ScrapeTimeout, 0)
 	found.ascending("prometheus.grpc_latency_buckets", f.Prometheus.GRPCLatencyBuckets)
+	found.add("feature_flags", proxy.Config{Features: f.FeatureFlags}.Validate())
 }
 
 // checkListener reports what nobody can listen on.

@@ -33,6 +33,11 @@
 //   - A proxy hears nothing from the database, until it has lost its lease and longer; meanwhile
 //     the disk of a node is full.
 //
+// # Programs
+//
+// [Everything] is all of the above. The other programs do but one thing, again and again, so that
+// a certain mistake shows within seconds.
+//
 // # A full disk
 //
 // Where file systems can be mounted, every disk is a small tmpfs, and a file fills it. Elsewhere

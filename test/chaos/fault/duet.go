@@ -71,7 +71,11 @@ func (in *Injector) duet(
 
 // Finale freezes a node, and kills a proxy when writes wait for that node. Then it calls stop,
 // which is to keep clients from beginning anything else: nothing covers up what this leaves behind.
+// Only the program of everything has one.
 func (in *Injector) Finale(ctx context.Context, stop func()) error {
+	if in.Program != Everything {
+		return nil
+	}
 	random := rand.New(rand.NewPCG(in.Seed, finale))
 	lane := in.nodeLane()
 	lane.awaitCalm(ctx)

@@ -23,6 +23,8 @@ type Config struct {
 	Targets []link.Target
 	Doors   map[Between]*link.Door
 	Seed    uint64
+	// Program chooses what is broken.
+	Program Program
 	// Now is the clock of the history.
 	Now func() time.Duration
 	// Primary returns the relative paths of repositories whose primary is a storage.
@@ -63,6 +65,9 @@ func (in *Injector) Faults() []Fault {
 // Run breaks one thing after the other until the context ends. Then everything is mended. An error
 // says that something could not be broken or mended.
 func (in *Injector) Run(ctx context.Context) error {
+	if in.Program != Everything {
+		return in.repeat(ctx)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
