@@ -53,6 +53,10 @@ tagged: ## build praefect with failpoints and with sabotage into bin/, for tests
 	$(GO) build -tags failpoints -o $(BIN)/praefect-failpoints ./cmd/praefect
 	$(GO) build -tags sabotage -o $(BIN)/praefect-sabotage ./cmd/praefect
 
+.PHONY: interop
+interop: packages ## what GitLab does, on GITALY=/path/to/gitaly (an unmodified one) [GIT=/path/to/git]
+	$(GO) run ./test/interop -gitaly "$(GITALY)" -git "$(GIT)" -run '$(CASE)'
+
 .PHONY: bench
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"

@@ -20,6 +20,7 @@ type Store interface {
 	Verifier
 	Members
 	Operator
+	Auditor
 }
 
 // Reader reads metadata.

@@ -86,7 +86,7 @@ type Server struct {
 	stopping     chan struct{}
 
 	mu      sync.Mutex // guards the fields below
-	servers []*grpc.Server
+	servers []serving
 	stopped bool
 }
 
@@ -198,20 +198,20 @@ func (s *Server) Serve(listener net.Listener, security credentials.TransportCred
 		ready: s.dependencies.Ready, stopped: s.stopping,
 	})
 	registerReflection(server, s.dependencies.Handler.Methods)
-	if !s.enter(server) {
+	entrance := mux.Listener(&counting{Listener: listener, accepted: s.connections.WithLabelValues(
+		kindOfListener(listener, security))})
+	if !s.enter(serving{server, entrance}) {
 		server.Stop()
 		return listener.Close() //nolint:wrapcheck // there is nothing to add
 	}
-	counted := &counting{Listener: listener, accepted: s.connections.WithLabelValues(
-		kindOfListener(listener, security))}
-	if err := server.Serve(mux.Listener(counted)); err != nil {
+	if err := server.Serve(entrance); err != nil {
 		return fmt.Errorf("serve %s: %w", listener.Addr(), err)
 	}
 	return nil
 }
 
 // enter notes a server that Stop has to stop. It refuses when that was called already.
-func (s *Server) enter(server *grpc.Server) bool {
+func (s *Server) enter(server serving) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopped {
@@ -221,28 +221,43 @@ func (s *Server) enter(server *grpc.Server) bool {
 	return true
 }
 
-// Stop closes the listeners, and connections that have not said yet what they are, and waits for
-// the calls under way. When the context ends first, their clients are cut off, and Stop goes on to
-// wait for the handlers, which let nodes end their writes; it returns the context's error then.
-// Whoever cannot wait for that calls Stop in a goroutine and exits.
+// serving is a server and where its connections come in.
+type serving struct {
+	server   *grpc.Server
+	entrance *backchannel.Listener
+}
+
+// handshakeWait is how long clients that have just connected may take to say what they want, when
+// the server stops. Whoever has a call to make needs milliseconds.
+const handshakeWait = time.Second
+
+// Stop closes the listeners, then connections that do not say within a second what they are, and
+// waits for the calls under way. When the context ends first, their clients are cut off, and Stop
+// goes on to wait for the handlers, which let nodes end their writes; it returns the context's
+// error then. Whoever cannot wait for that calls Stop in a goroutine and exits.
 func (s *Server) Stop(ctx context.Context) error {
 	servers := s.stop()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		all(servers, (*grpc.Server).GracefulStop)
+		all(servers, func(one serving) {
+			patience, cancel := context.WithTimeout(ctx, handshakeWait)
+			defer cancel()
+			one.entrance.Drain(patience)
+			one.server.GracefulStop()
+		})
 	}()
 	select {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		all(servers, (*grpc.Server).Stop)
+		all(servers, func(one serving) { one.server.Stop() })
 		<-done
 		return fmt.Errorf("wait for calls to end: %w", context.Cause(ctx))
 	}
 }
 
-func (s *Server) stop() []*grpc.Server {
+func (s *Server) stop() []serving {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopped {
@@ -253,7 +268,7 @@ func (s *Server) stop() []*grpc.Server {
 }
 
 // all does the same with all servers at once.
-func all(servers []*grpc.Server, do func(*grpc.Server)) {
+func all(servers []serving, do func(serving)) {
 	var running sync.WaitGroup
 	for _, server := range servers {
 		running.Go(func() { do(server) })

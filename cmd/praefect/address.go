@@ -25,6 +25,8 @@ func localAddress(config *configfile.Loaded) (string, error) {
 		return config.Socket(), nil
 	case config.ListenAddr != "":
 		return withScheme("tcp", config.ListenAddr), nil
+	case config.TLSListenAddr != "":
+		return withScheme("tls", config.TLSListenAddr), nil
 	default:
 		return "", errNoAddress
 	}

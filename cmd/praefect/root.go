@@ -72,6 +72,7 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 		ExitErrHandler: func(context.Context, *cli.Command, error) {},
 		Commands: []*cli.Command{
 			serveCommand(),
+			configurationCommand(),
 			acceptDatalossCommand(),
 			checkCommand(),
 			datalossCommand(),
@@ -88,6 +89,8 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 			sqlMigrateStatusCommand(),
 			removeRepositoryCommand(),
 			replicationFactorCommand(),
+			intentsCommand(),
+			repairsCommand(),
 			importCommand(),
 			exportCommand(),
 		},

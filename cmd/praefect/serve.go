@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"sync"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"praefect/cmd/internal/boot"
 	"praefect/cmd/internal/configfile"
 	"praefect/cmd/internal/logging"
+	"praefect/cmd/internal/succession"
 )
 
 func serveCommand() *cli.Command {
@@ -23,7 +25,9 @@ func serveCommand() *cli.Command {
 		Name:  "serve",
 		Usage: "start the server",
 		Description: "Logs to standard output. SIGTERM or SIGINT end it gracefully within " +
-			"graceful_stop_timeout, a second one at once.",
+			"graceful_stop_timeout, a second one at once. SIGHUP does the same, or, with " +
+			"GITALY_UPGRADES_ENABLED=true in the environment, starts a new process that " +
+			"takes over without a break.",
 		Action: serve,
 	}
 }
@@ -64,11 +68,7 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 	remark(log, config)
 
 	collectLess()
-	graceful, force, release := stopSignals(ctx)
-	defer release()
-	err = boot.Run(graceful, log, boot.Options{
-		Config: &config.File, Version: version(), Force: force,
-	})
+	err = serveUntilStopped(ctx, log, config)
 	if err != nil {
 		log.Error("Praefect shutdown", zap.Error(err))
 
@@ -77,6 +77,25 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 	log.Info("Praefect shutdown")
 
 	return nil
+}
+
+// serveUntilStopped runs the server until a signal ends it or a successor takes its place.
+func serveUntilStopped(ctx context.Context, log *zap.Logger, config *configfile.Loaded) error {
+	line, err := succession.New(log, os.Getenv)
+	if err != nil {
+		return err
+	}
+	defer line.Stop()
+	graceful, force, release := stopSignals(ctx, line)
+	defer release()
+
+	options := boot.Options{Config: &config.File, Version: version(), Force: force}
+	if line != nil {
+		options.Sockets, options.Ready = line.Sockets(), line.Ready
+		options.Successor = line.Successor()
+	}
+
+	return boot.Run(graceful, log, options)
 }
 
 // missingConfig says what is missing in the words and with the status that supervisors know.
@@ -115,36 +134,66 @@ func remark(log *zap.Logger, config *configfile.Loaded) {
 	}
 }
 
-// stopSignals returns a context that ends with the first SIGTERM or SIGINT, and a channel that is
-// closed with the second. The caller calls release.
-func stopSignals(ctx context.Context) (
+// stopSignals returns a context that ends with the first SIGTERM, SIGINT or SIGHUP, or when a
+// successor has taken over, and a channel that is closed with the second signal. Where successors
+// are possible, SIGHUP starts one instead. The caller calls release.
+func stopSignals(ctx context.Context, line *succession.Succession) (
 	graceful context.Context, force <-chan struct{}, release func(),
 ) {
 	graceful, cancel := context.WithCancelCause(ctx)
-	forced, released := make(chan struct{}), make(chan struct{})
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT)
+	w := &signalWatch{
+		line: line, cancel: cancel,
+		signals: make(chan os.Signal, 2),
+		forced:  make(chan struct{}), released: make(chan struct{}),
+	}
+	signal.Notify(w.signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for stop := range 2 {
-			select {
-			case received := <-signals:
-				cancel(fmt.Errorf("received signal %q", received))
-				if stop == 1 {
-					close(forced)
-				}
-			case <-released:
-				return
-			}
-		}
+		w.run()
 	}()
 
-	return graceful, forced, func() {
-		signal.Stop(signals)
-		close(released)
+	return graceful, w.forced, func() {
+		signal.Stop(w.signals)
+		close(w.released)
 		<-done
 		cancel(errors.New("ended"))
 	}
+}
+
+// signalWatch turns signals into the ends of a server.
+type signalWatch struct {
+	line             *succession.Succession
+	cancel           context.CancelCauseFunc
+	signals          chan os.Signal
+	forced, released chan struct{}
+	replacing        sync.WaitGroup
+}
+
+// run returns after the second signal that ends the server, or when it is released.
+func (w *signalWatch) run() {
+	defer w.replacing.Wait()
+	replaced := w.line.Replaced()
+	for stops := 0; stops < 2; {
+		select {
+		case received := <-w.signals:
+			if received == syscall.SIGHUP && w.line.Enabled() && stops == 0 {
+				w.replacing.Go(w.line.Replace)
+
+				continue
+			}
+			stops++
+			w.cancel(fmt.Errorf("received signal %q", received))
+		case <-replaced:
+			replaced = nil // A signal is enough to force the rest.
+			stops = max(stops, 1)
+			w.cancel(succession.ErrReplaced)
+		case <-w.released:
+			w.line.Stop() // Ends a replacement under way.
+
+			return
+		}
+	}
+	close(w.forced)
 }

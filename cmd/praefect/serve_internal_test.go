@@ -13,7 +13,7 @@ import (
 func TestStopSignals(t *testing.T) {
 	t.Parallel()
 
-	graceful, force, release := stopSignals(t.Context())
+	graceful, force, release := stopSignals(t.Context(), nil)
 	defer release()
 	require.NoError(t, graceful.Err())
 

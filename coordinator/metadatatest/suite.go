@@ -14,6 +14,7 @@ func Run(t *testing.T, open func(t *testing.T) coordinator.Store) {
 		lifeTests(), removalTests(), recordTests(), electionTests(), repairTests(), turnTests(),
 		recoveryTests(), resolutionTests(), settlingTests(), verificationTests(), memberTests(),
 		invalidationTests(), raceTests(), operationTests(),
+		auditTests(),
 	} {
 		for name, test := range part {
 			t.Run(name, func(t *testing.T) {

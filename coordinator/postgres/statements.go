@@ -197,3 +197,24 @@ var exportStaleSQL string
 
 //go:embed sql/export_known.sql
 var exportKnownSQL string
+
+//go:embed sql/claim_audits.sql
+var claimAuditsSQL string
+
+//go:embed sql/end_audit.sql
+var endAuditSQL string
+
+//go:embed sql/release_audits.sql
+var releaseAuditsSQL string
+
+//go:embed sql/lose_replica.sql
+var loseReplicaSQL string
+
+//go:embed sql/count_sweep.sql
+var countSweepSQL string
+
+//go:embed sql/list_turns.sql
+var listTurnsSQL string
+
+//go:embed sql/list_repairs.sql
+var listRepairsSQL string

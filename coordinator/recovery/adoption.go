@@ -23,6 +23,8 @@ type recovery struct {
 	owner coordinator.Incarnation
 	begun time.Time
 	log   *zap.Logger
+	// interrupted says that nodes may have been cut off in the middle of the write.
+	interrupted bool
 
 	mu sync.Mutex // guards the field below
 	// ended are participants that do nothing any more for the write.
@@ -100,6 +102,11 @@ func (r *recovery) run(ctx context.Context) {
 	virtualStorage := string(r.adoption.Snapshot.Key.VirtualStorage)
 	r.metrics.recoveries.WithLabelValues(virtualStorage, result).Inc()
 	r.metrics.duration.Observe(time.Since(r.begun).Seconds())
+	if r.interrupted {
+		bounded, cancel := context.WithTimeout(ctx, r.config.NodeDeadline)
+		defer cancel()
+		r.unlock(bounded, r.adoption.Snapshot, r.log)
+	}
 }
 
 // attempt asks, decides and resolves. With an error nothing is resolved, as far as is known.
@@ -132,6 +139,7 @@ func (r *recovery) attempt(ctx context.Context) (string, error) {
 		return outcome(err), err
 	}
 	failpoint.Hit(failpoint.Resolved)
+	r.interrupted = len(acting) > 0
 	return r.report(evidence{asked.repository, answers, acting}, decided, recorded), nil
 }
 

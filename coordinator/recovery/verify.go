@@ -43,6 +43,9 @@ func (w *Worker) verify(ctx context.Context, verification coordinator.Verificati
 		}
 	}
 	w.metrics.verifications.WithLabelValues(string(repository.Key.VirtualStorage), result).Inc()
+	if verification.Doubtful {
+		w.unlock(bounded, repository, c.log)
+	}
 }
 
 // again makes the verification due earlier than its claim ends.

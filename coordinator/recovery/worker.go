@@ -80,6 +80,8 @@ type Worker struct {
 	running map[adoptionKey]*recovery
 	// verifying counts the verifications under way.
 	verifying int
+	// unlocking are the repositories of which locks are looked for.
+	unlocking map[coordinator.RepositoryID]bool
 }
 
 // adoptionKey tells adoptions apart, also those of one turn.
@@ -100,7 +102,8 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	}
 	return &Worker{
 		Dependencies: dependencies, config: config, metrics: metrics, log: log,
-		running: map[adoptionKey]*recovery{}, asking: make(chan struct{}, config.Recoveries),
+		running: map[adoptionKey]*recovery{}, unlocking: map[coordinator.RepositoryID]bool{},
+		asking: make(chan struct{}, config.Recoveries),
 	}, nil
 }
 

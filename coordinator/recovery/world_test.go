@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -46,6 +47,8 @@ type disks struct {
 	broken, frozen map[coordinator.Storage]bool
 	// silent are paths on disks of which no node tells anything.
 	silent map[string]bool
+	// locks are the names of lock files; looking for them is not counted.
+	locks map[coordinator.Storage]string
 	// asked counts questions.
 	asked map[coordinator.Storage]int
 	// before is called in front of each answer.
@@ -57,6 +60,7 @@ func newDisks() *disks {
 		content: map[coordinator.Storage]string{}, sick: map[coordinator.Storage]bool{},
 		broken: map[coordinator.Storage]bool{}, frozen: map[coordinator.Storage]bool{},
 		asked: map[coordinator.Storage]int{}, silent: map[string]bool{},
+		locks: map[coordinator.Storage]string{},
 	}
 }
 
@@ -85,6 +89,10 @@ var errBroken = errors.New("node is broken")
 
 func (d *disks) Digest(ctx context.Context, question recovery.Question) (string, error) {
 	d.mu.Lock()
+	if question.Kind == "locks" {
+		defer d.mu.Unlock()
+		return "locks: " + cmp.Or(d.locks[question.Storage], "none"), nil
+	}
 	d.asked[question.Storage]++
 	before, frozen := d.before, d.frozen[question.Storage]
 	d.mu.Unlock()

@@ -110,6 +110,7 @@ func (r *repair) copy(ctx context.Context) (time.Duration, error) {
 		if err := r.empty(ctx, job); err != nil {
 			return 0, err
 		}
+		job.Afresh = true
 	}
 	if err := r.transfer(ctx, job); err != nil {
 		return 0, err
@@ -120,7 +121,7 @@ func (r *repair) copy(ctx context.Context) (time.Duration, error) {
 func (r *repair) job(repository coordinator.Repository, source end) Job {
 	return Job{
 		VirtualStorage: repository.Key.VirtualStorage, ReplicaPath: repository.ReplicaPath,
-		Source: source.storage, Target: r.claim.Storage,
+		Source: source.storage, Target: r.claim.Storage, Afresh: r.emptied,
 	}
 }
 

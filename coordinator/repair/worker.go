@@ -38,6 +38,9 @@ type Job struct {
 	VirtualStorage coordinator.VirtualStorage
 	ReplicaPath    string
 	Source, Target coordinator.Storage
+	// Afresh says that the target was removed before: nothing but what Git knows may be copied, as
+	// files that the source has too may be the reason.
+	Afresh bool
 }
 
 // Dependencies are what a [Worker] works with. None may be nil.

@@ -46,6 +46,7 @@ func (n *Node) server() *grpc.Server {
 	gitalypb.RegisterObjectPoolServiceServer(server, &objectPoolService{node: n})
 	gitalypb.RegisterServerServiceServer(server, &serverService{node: n})
 	gitalypb.RegisterInternalGitalyServer(server, &internalGitaly{node: n})
+	gitalypb.RegisterOperationServiceServer(server, &operationService{node: n})
 
 	checks := health.NewServer()
 	checks.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)

@@ -1,6 +1,7 @@
 package backchannel
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"sync"
@@ -17,22 +18,34 @@ const userTimeout = 20 * time.Second
 // closes the connections that have not finished their handshake: gRPC waits
 // for these before it looks at any other, even when it is told to stop at
 // once, and a peer that connects and stays silent would hold it up.
-func (s *Server) Listener(inner net.Listener) net.Listener {
-	return &listener{Listener: inner, greeting: make(map[*greeted]struct{})}
+func (s *Server) Listener(inner net.Listener) *Listener {
+	return &Listener{
+		Listener: inner, greeting: make(map[*greeted]struct{}),
+		ended: make(chan struct{}), quiet: make(chan struct{}),
+	}
 }
 
-type listener struct {
+// Listener is what [Server.Listener] returns.
+type Listener struct {
 	net.Listener
+	// ended is closed by Close, quiet when nothing is accepted any more and no
+	// connection is in its handshake.
+	ended, quiet chan struct{}
 
 	mu       sync.Mutex // guards the fields below
+	draining bool
+	refused  bool
 	closed   bool
 	greeting map[*greeted]struct{} // connections in their handshake
 }
 
 // Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *Listener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
+		if l.refuse() {
+			<-l.ended // gRPC takes an error before its own end for a failure
+		}
 		return nil, err //nolint:wrapcheck // gRPC looks for Temporary on it
 	}
 	if err := setUserTimeout(conn, userTimeout); err != nil {
@@ -50,11 +63,58 @@ func (l *listener) Accept() (net.Conn, error) {
 	return g, nil
 }
 
+// refuse notes that nothing more is accepted, and says whether that was asked
+// for by Drain.
+func (l *Listener) refuse() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.draining || l.closed {
+		return false
+	}
+	if !l.refused {
+		l.refused = true
+		l.settle()
+	}
+	return true
+}
+
+// settle closes quiet when there is nothing left to wait for; mu is held.
+func (l *Listener) settle() {
+	if l.refused && len(l.greeting) == 0 {
+		select {
+		case <-l.quiet:
+		default:
+			close(l.quiet)
+		}
+	}
+}
+
+// Drain accepts no more connections, and returns when those that were have
+// finished their handshake, or when ctx ends: a server that stops turns away
+// whoever is still shaking hands, which a client with a call to make would
+// take for an outage. Another process may go on accepting on the same socket.
+func (l *Listener) Drain(ctx context.Context) {
+	l.mu.Lock()
+	l.draining = true
+	l.mu.Unlock()
+	_ = l.Listener.Close() // Close tells
+	select {
+	case <-l.quiet:
+	case <-ctx.Done():
+	}
+}
+
 // Close implements net.Listener.
-func (l *listener) Close() error {
+func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	l.mu.Lock()
-	l.closed = true
+	if l.draining {
+		err = nil // it was closed before
+	}
+	if !l.closed {
+		l.closed = true
+		close(l.ended)
+	}
 	greeting := l.greeting
 	l.greeting = make(map[*greeted]struct{})
 	l.mu.Unlock()
@@ -64,17 +124,18 @@ func (l *listener) Close() error {
 	return err //nolint:wrapcheck // stands for the wrapped listener
 }
 
-func (l *listener) forget(g *greeted) {
+func (l *Listener) forget(g *greeted) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.greeting, g)
+	l.settle()
 }
 
 // greeted is a connection that its listener can close until its handshake is
 // over. gRPC tells that by taking away the deadline that it had set for it.
 type greeted struct {
 	net.Conn
-	listener *listener
+	listener *Listener
 }
 
 // SetDeadline implements net.Conn.

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	expcredentials "google.golang.org/grpc/experimental/credentials"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
 
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
@@ -133,6 +135,9 @@ func (c Config) options(node Node, address Address) []grpc.DialOption {
 	}
 	if address.Unix {
 		options = append(options, grpc.WithNoProxy())
+	}
+	if names := resolver.Get("dns"); strings.HasPrefix(address.Target, "dns:") {
+		options = append(options, grpc.WithResolvers(refreshing{names, refreshEvery}))
 	}
 	return options
 }

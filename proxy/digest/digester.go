@@ -28,6 +28,8 @@ const (
 	Link         Kind = "link"
 	Config       Kind = "config"
 	Verification Kind = "verification"
+	// Locks are the lock files of references. What a replica holds has no part in it.
+	Locks Kind = "locks"
 )
 
 // Nodes is where the connections to nodes come from.
@@ -67,6 +69,8 @@ func (d *Digester) Digest(ctx context.Context, question Question) (string, error
 		parts = append(parts, (*replica).link)
 	case Config:
 		parts = append(parts, (*replica).config)
+	case Locks:
+		parts = append(parts, (*replica).locks)
 	case Verification:
 		parts = append(parts, (*replica).references, (*replica).hooks, (*replica).link)
 	default:

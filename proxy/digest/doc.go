@@ -3,10 +3,12 @@
 //
 //	kind          what it covers                                         asked with
 //	References    every reference of refs/ with the object it leads to,  ListRefs,
-//	              and what HEAD points to and leads to                   FindDefaultBranchName
+//	              and what HEAD points to and leads to                   FindDefaultBranchName,
+//	                                                                     GetSnapshot when detached
 //	Hooks         names, modes and contents of the custom hooks          GetCustomHooks
 //	Link          the object pool                                        GetObjectPool
 //	Config        the repository's configuration file                    GetConfig
+//	Locks         names of lock files of references, none being [NoLocks]   GetSnapshot
 //	Verification  references, hooks and link together                    all but GetConfig
 //
 // What no node can be asked for is not covered: the target of a symbolic reference other than HEAD

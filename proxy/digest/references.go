@@ -8,6 +8,10 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"praefect/proxy/gitalypb"
 )
@@ -46,12 +50,33 @@ func (r *replica) references(ctx context.Context) (string, error) {
 	answer, err := client.FindDefaultBranchName(ctx, &gitalypb.FindDefaultBranchNameRequest{
 		Repository: r.message, HeadOnly: true,
 	})
+	if status.Code(err) == codes.Internal && list.head != "" && r.detached(ctx, list.head) {
+		answer, err = &gitalypb.FindDefaultBranchNameResponse{}, nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("ask for HEAD: %w", err)
 	}
 	// A detached HEAD has no name, an unborn one leads nowhere.
 	line(list.digest, answer.GetName(), list.head)
 	return sum(References, list.digest), nil
+}
+
+// detached says that HEAD holds an object itself. Nodes cannot tell: asked for the name that HEAD
+// points to they fail, as if they were sick. Their snapshot begins with the file.
+func (r *replica) detached(ctx context.Context, object string) bool {
+	ctx, cancel := context.WithCancel(ctx) // Only the beginning is read.
+	defer cancel()
+	archive, err := r.snapshot(ctx)
+	if err != nil {
+		return false
+	}
+	header, err := archive.Next()
+	if err != nil || header.Name != head {
+		return false
+	}
+	content, err := io.ReadAll(io.LimitReader(archive, int64(len(object))+1))
+
+	return err == nil && strings.TrimSpace(string(content)) == object
 }
 
 // list hashes references as they come.

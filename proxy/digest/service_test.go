@@ -31,6 +31,10 @@ type service struct {
 	fail error
 	// exists is what is answered to whoever asks for that.
 	exists bool
+	// headless fails whoever asks for the name that HEAD points to.
+	headless bool
+	// snapshot is the archive of the repository; nil when the node has no such call.
+	snapshot []byte
 }
 
 func (s *service) RepositoryExists(
@@ -88,6 +92,9 @@ func (s *service) ListRefs(
 func (s *service) FindDefaultBranchName(
 	context.Context, *gitalypb.FindDefaultBranchNameRequest,
 ) (*gitalypb.FindDefaultBranchNameResponse, error) {
+	if s.headless {
+		return nil, status.Error(codes.Internal, "head reference: exit status 128")
+	}
 	return &gitalypb.FindDefaultBranchNameResponse{Name: []byte("refs/heads/main")}, nil
 }
 

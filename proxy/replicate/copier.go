@@ -74,6 +74,48 @@ func (c *Copier) Copy(ctx context.Context, source Replica, target string) error 
 	return c.alignPool(ctx, source, to)
 }
 
+// Begin makes an empty repository on the target, in the object format of the source, unless there
+// is one. A copy then fetches what Git knows. Without it nodes begin with the source's files, and
+// among these are locks that a call that was cut off has left behind. Where the source has its
+// references in tables it does nothing: no call makes an empty repository of that kind. It returns
+// [ErrSourceMissing], [ErrUnknownNode], or a node's status.
+func (c *Copier) Begin(ctx context.Context, source Replica, target string) error {
+	from, known := c.nodes.Conn(source.VirtualStorage, source.Storage)
+	to, ok := c.nodes.Conn(source.VirtualStorage, target)
+	if !ok || !known {
+		return fmt.Errorf("copy from %q to %q: %w", source.Storage, target, ErrUnknownNode)
+	}
+	client := gitalypb.NewRepositoryServiceClient(from)
+	format, err := client.ObjectFormat(ctx,
+		&gitalypb.ObjectFormatRequest{Repository: source.message()})
+	switch {
+	case status.Code(err) == codes.NotFound:
+		return fmt.Errorf("copy from %q: %w", source.Storage, ErrSourceMissing)
+	case err != nil:
+		return fmt.Errorf("ask %q for object format: %w", source.Storage, err)
+	}
+	// A node that does not tell has but one kind of references.
+	info, err := client.RepositoryInfo(ctx,
+		&gitalypb.RepositoryInfoRequest{Repository: source.message()})
+	if err != nil && status.Code(err) != codes.Unimplemented {
+		return fmt.Errorf("ask %q for kind of references: %w", source.Storage, err)
+	}
+	if info.GetReferences().GetReferenceBackend() == reftable {
+		return nil
+	}
+	_, err = gitalypb.NewRepositoryServiceClient(to).CreateRepository(ctx,
+		&gitalypb.CreateRepositoryRequest{
+			Repository:   &gitalypb.Repository{StorageName: target, RelativePath: source.Path},
+			ObjectFormat: format.GetFormat(),
+		})
+	if err != nil && status.Code(err) != codes.AlreadyExists {
+		return fmt.Errorf("create on %q: %w", target, err)
+	}
+	return nil
+}
+
+const reftable = gitalypb.RepositoryInfoResponse_ReferencesInfo_REFERENCE_BACKEND_REFTABLE
+
 // Remove removes the replica from the node's disk. A replica that is not there counts as removed.
 func (c *Copier) Remove(ctx context.Context, replica Replica) error {
 	conn, ok := c.nodes.Conn(replica.VirtualStorage, replica.Storage)

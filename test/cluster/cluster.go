@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,11 +24,15 @@ type Cluster struct {
 	dir    string
 	owned  bool
 	nodes  []*Node
+	// outside are nodes that no proxy knows.
+	outside []*Node
 	// proxies is not empty.
 	proxies []*Proxy
 	// gateway is nil until the first proxy serves, server when the database is not ours.
 	gateway *gateway
 	server  *pgserver.Server
+	// gitlab is there when the nodes are unmodified Gitalys.
+	gitlab *gitlab
 }
 
 // Start starts PostgreSQL (unless Config names a database), migrates, starts the nodes and then the
@@ -48,7 +53,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	}
 
 	group, groupCtx := errgroup.WithContext(ctx)
-	for _, node := range c.nodes {
+	for _, node := range c.everybody() {
 		group.Go(func() error { return node.Start(groupCtx) })
 	}
 	group.Go(func() error {
@@ -98,12 +103,8 @@ func (c *Cluster) prepare(ctx context.Context) error {
 		c.server, c.config.Database = server, DatabaseOn(server, databaseName)
 	}
 
-	for _, storage := range c.config.Storages {
-		node, err := newNode(ctx, c.config, c.dir, storage)
-		if err != nil {
-			return err
-		}
-		c.nodes = append(c.nodes, node)
+	if err := c.prepareNodes(ctx); err != nil {
+		return err
 	}
 
 	for number := range c.config.Proxies {
@@ -116,6 +117,44 @@ func (c *Cluster) prepare(ctx context.Context) error {
 
 	return nil
 }
+
+func (c *Cluster) prepareNodes(ctx context.Context) (err error) {
+	if c.config.Programs.Gitaly != "" {
+		if c.gitlab, err = startGitLab(ctx); err != nil {
+			return fmt.Errorf("start stub of GitLab: %w", err)
+		}
+	}
+	if c.nodes, err = c.newNodes(ctx, c.config.Storages); err != nil {
+		return err
+	}
+	c.outside, err = c.newNodes(ctx, c.config.Outside)
+
+	return err
+}
+
+func (c *Cluster) newNodes(ctx context.Context, storages []string) ([]*Node, error) {
+	var nodes []*Node
+	for _, storage := range storages {
+		node, err := newNode(ctx, c.config, c.dir, storage)
+		if err != nil {
+			return nil, err
+		}
+		if c.gitlab != nil {
+			node.gitaly, err = newGitaly(node, c.config.Programs, c.dir, c.gitlab.url)
+			if err != nil {
+				return nil, fmt.Errorf("configure %s: %w", storage, err)
+			}
+		}
+		nodes = append(nodes, node)
+	}
+
+	return nodes, nil
+}
+
+func (c *Cluster) everybody() []*Node { return slices.Concat(c.nodes, c.outside) }
+
+// Outside returns the nodes in the order of Config.Outside.
+func (c *Cluster) Outside() []*Node { return c.outside }
 
 // Nodes returns the nodes in the order of Config.Storages.
 func (c *Cluster) Nodes() []*Node { return c.nodes }
@@ -165,10 +204,14 @@ func (c *Cluster) Close() error {
 		c.gateway = nil
 	}
 	errs = append(errs, c.stopProxies()...)
-	for _, node := range c.nodes {
+	for _, node := range c.everybody() {
 		if process := node.Process(); process != nil {
 			errs = append(errs, process.Kill())
 		}
+	}
+	if c.gitlab != nil {
+		errs = append(errs, c.gitlab.close())
+		c.gitlab = nil
 	}
 	if c.server != nil {
 		errs = append(errs, c.server.Stop())

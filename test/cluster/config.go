@@ -13,6 +13,11 @@ type Programs struct {
 	Praefect string
 	// Node is cmd/praefect-node, Hooks is cmd/praefect-hooks.
 	Node, Hooks string
+	// Gitaly, if set, is an unmodified Gitaly, whose other programs lie beside it. It runs in place
+	// of Node; what Config says of hooks and of nodes' deadlines does not concern it.
+	Gitaly string
+	// Git is the Git of the nodes (default: the one of PATH, or what Gitaly has built in).
+	Git string
 }
 
 // Config describes a cluster. The zero value of every field but Programs has a default.
@@ -25,6 +30,8 @@ type Config struct {
 	// (default gitaly-1, gitaly-2, gitaly-3).
 	VirtualStorage string
 	Storages       []string
+	// Outside are storages of nodes that run beside the cluster; no proxy knows them.
+	Outside []string
 	// Proxies is how many proxies share the database (default 1).
 	Proxies int
 	// Route, if set, returns where (host:port) a proxy reaches a node or the database, so that
@@ -53,6 +60,11 @@ type Config struct {
 	Log *zap.Logger
 	// LogLevel is the proxy's (default "info"); at "debug" it logs every vote.
 	LogLevel string
+	// Head is put in front of the proxy's configuration file, where keys are that belong to no
+	// table.
+	Head string
+	// NodeAddress, if set, returns how a proxy's configuration writes a node's address.
+	NodeAddress func(address string) string
 	// Extra is appended to the proxy's configuration file.
 	Extra string
 }

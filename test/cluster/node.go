@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Node is one storage: a disk and, most of the time, a running praefect-node.
+// Node is one storage: a disk and, most of the time, a running praefect-node or
+// Gitaly.
 type Node struct {
 	// Storage is its name, Address where it listens (tcp://host:port), Disk its directory.
 	Storage string
@@ -18,12 +19,15 @@ type Node struct {
 	Disk    string
 
 	program  string
+	git      string
 	hooks    string
 	token    string
 	log      string
 	sync     bool
 	wrapper  []string
 	patience time.Duration
+	// gitaly is set when that is what runs, and not program.
+	gitaly *gitaly
 	// process is set by Start, and asked for by whoever wants to know the node's process id.
 	process atomic.Pointer[Process]
 }
@@ -49,6 +53,7 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 		Address:  "tcp://" + address,
 		Disk:     disk,
 		program:  config.Programs.Node,
+		git:      config.Programs.Git,
 		hooks:    hooks,
 		token:    config.Token,
 		sync:     config.Durable,
@@ -60,19 +65,9 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 
 // Start starts the node's program and waits until it serves.
 func (n *Node) Start(ctx context.Context) error {
-	args := []string{
-		"-listen", n.Address, "-storage", n.Storage, "-path", n.Disk, "-hooks", n.hooks,
-	}
-	if !n.sync {
-		args = append(args, "-no-sync")
-	}
-	if n.patience > 0 {
-		args = append(args, "-vote-timeout", n.patience.String())
-	}
-
-	line := slices.Concat(n.wrapper, []string{n.program}, args)
+	line := slices.Concat(n.wrapper, n.command())
 	process, err := Spawn(Command{
-		Path: line[0], Args: line[1:], Env: []string{"PRAEFECT_NODE_TOKEN=" + n.token}, Log: n.log,
+		Path: line[0], Args: line[1:], Env: n.env(), Log: n.log,
 	})
 	if err != nil {
 		return fmt.Errorf("node %s: %w", n.Storage, err)
@@ -84,6 +79,36 @@ func (n *Node) Start(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+func (n *Node) env() []string {
+	if n.gitaly != nil {
+		return n.gitaly.env
+	}
+
+	return []string{"PRAEFECT_NODE_TOKEN=" + n.token}
+}
+
+// command is what starts the node's program.
+func (n *Node) command() []string {
+	if n.gitaly != nil {
+		return n.gitaly.command()
+	}
+	args := []string{
+		n.program, "-listen", n.Address, "-storage", n.Storage, "-path", n.Disk,
+		"-hooks", n.hooks,
+	}
+	if n.git != "" {
+		args = append(args, "-git", n.git)
+	}
+	if !n.sync {
+		args = append(args, "-no-sync")
+	}
+	if n.patience > 0 {
+		args = append(args, "-vote-timeout", n.patience.String())
+	}
+
+	return args
 }
 
 // UseHooks makes the next Start use another hooks program.

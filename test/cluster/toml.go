@@ -59,6 +59,7 @@ func configuration(config Config, listen listeners, others reached) string {
 	var text strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&text, format+"\n", args...) }
 
+	line("%s", config.Head)
 	line("listen_addr = %q", listen.address)
 	line("socket_path = %q", listen.socket)
 	line("prometheus_listen_addr = %q", listen.metrics)
@@ -74,7 +75,11 @@ func configuration(config Config, listen listeners, others reached) string {
 	line("[[virtual_storage]]\nname = %q", config.VirtualStorage)
 	for _, node := range others.nodes {
 		line("[[virtual_storage.node]]\nstorage = %q", node.storage)
-		line("address = %q\ntoken = %q", node.address, config.Token)
+		address := node.address
+		if config.NodeAddress != nil {
+			address = config.NodeAddress(address)
+		}
+		line("address = %q\ntoken = %q", address, config.Token)
 	}
 	line("%s", config.Extra)
 

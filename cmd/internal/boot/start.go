@@ -103,6 +103,8 @@ func (s *server) startDatabase(ctx context.Context) (err error) {
 		return err
 	}
 	s.onEnd("database", func() error { s.store.Close(); return nil })
+	// Operators look for this line; what is cached are the routes of reads.
+	s.log.Info("reads distribution caching is enabled by configuration")
 
 	return nil
 }
@@ -119,12 +121,14 @@ func (s *server) startMembership(context.Context) error {
 	if err != nil {
 		return err
 	}
+	config := s.Config.Transactions.Membership(name)
+	config.Successor = s.Successor
 	s.membership, err = membership.New(membership.Dependencies{
 		Cluster:    s.Config.Cluster(),
 		Store:      s.store,
 		Health:     s.health,
 		Registerer: s.metrics,
-	}, s.log.Named("membership"), s.Config.Transactions.Membership(name))
+	}, s.log.Named("membership"), config)
 
 	return err
 }
@@ -265,7 +269,7 @@ func (s *server) startWorkers(context.Context) error {
 	}
 	s.turns.run(s.coordinator.Run)
 
-	return nil
+	return s.startVerification()
 }
 
 // awaitLease takes the lease, once the health of the nodes is known, since that is reported with

@@ -15,11 +15,18 @@ type nodeCopier struct{ copier *replicate.Copier }
 
 // Copy implements [repair.Copier].
 func (c nodeCopier) Copy(ctx context.Context, job repair.Job) error {
-	return c.copier.Copy(ctx, replicate.Replica{
+	source := replicate.Replica{
 		VirtualStorage: string(job.VirtualStorage),
 		Storage:        string(job.Source),
 		Path:           job.ReplicaPath,
-	}, string(job.Target))
+	}
+	if job.Afresh {
+		if err := c.copier.Begin(ctx, source, string(job.Target)); err != nil {
+			return err
+		}
+	}
+
+	return c.copier.Copy(ctx, source, string(job.Target))
 }
 
 // Remove implements [repair.Copier].

@@ -119,6 +119,14 @@ func (s *Server) start(
 		return fmt.Errorf("%w: initdb: %w: %s", ErrStart, err, output)
 	}
 
+	return s.run(ctx, bin, owner, config)
+}
+
+// run starts the server on its data and returns when it takes connections.
+func (s *Server) run(
+	ctx context.Context, bin string, owner *syscall.Credential, config Config,
+) error {
+	data := filepath.Join(s.directory, "data")
 	arguments := append([]string{
 		"-c", supervise, "supervise", s.directory,
 		filepath.Join(bin, "postgres"), "-D", data,

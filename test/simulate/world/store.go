@@ -39,8 +39,9 @@ func (d *database) state() (away, slow, lossy bool) {
 
 // connection is the store as one proxy sees it. It implements [coordinator.Store].
 type connection struct {
-	// Operator is what nobody asks for here.
+	// Nobody asks for these here.
 	coordinator.Operator
+	coordinator.Auditor
 
 	database *database
 	process  *process

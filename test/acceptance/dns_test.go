@@ -1,0 +1,157 @@
+package acceptance_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/peer"
+
+	"praefect/proxy/auth"
+	"praefect/proxy/gitalypb"
+	"praefect/test/cluster"
+)
+
+// nameServer is dnsmasq with a file of addresses.
+type nameServer struct {
+	address, hosts string
+	process        *cluster.Process
+}
+
+func startNameServer(t *testing.T, records string, options ...string) *nameServer {
+	t.Helper()
+	path := installed(t, "dnsmasq", "dnsmasq")
+	address, err := cluster.FreeAddress(t.Context())
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	s := &nameServer{address: address, hosts: filepath.Join(t.TempDir(), "hosts")}
+	require.NoError(t, os.WriteFile(s.hosts, []byte(records), 0o644))
+	s.process = spawn(t, path, append([]string{
+		"--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts", "--user=root",
+		"--pid-file", "--listen-address=127.0.0.1", "--bind-interfaces", "--port=" + port,
+		"--addn-hosts=" + s.hosts,
+	}, options...)...)
+
+	return s
+}
+
+// resolver asks the server.
+func (s *nameServer) resolver() *net.Resolver {
+	return &net.Resolver{PreferGo: true, Dial: func(
+		ctx context.Context, network, _ string,
+	) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, s.address)
+	}}
+}
+
+// moveTo lets a proxy listen on another address.
+func moveTo(t *testing.T, proxy *cluster.Proxy, address string) {
+	t.Helper()
+	content, err := os.ReadFile(proxy.ConfigFile)
+	require.NoError(t, err)
+	content = regexp.MustCompile(`(?m)^listen_addr = .*$`).ReplaceAll(
+		content, []byte(fmt.Sprintf("listen_addr = %q", address)))
+	require.NoError(t, os.WriteFile(proxy.ConfigFile, content, 0o600))
+	require.NoError(t, proxy.Process().Terminate(t.Context()))
+	proxy.Address = "tcp://" + address
+	require.NoError(t, proxy.Start(t.Context()))
+}
+
+// TestT114SeveralProxiesBehindOneName has three proxies under one name of a name server, as Consul
+// answers. Clients reach all of them, and go on when one is taken out of the name and stopped.
+//
+// Requirements: T114, T115, T117, T118, T120, T122, T123
+func TestT114SeveralProxiesBehindOneName(t *testing.T) {
+	t.Parallel()
+	const name = "praefect.service.consul"
+	c := start(t, cluster.Config{Proxies: 3})
+	free, err := cluster.FreeAddress(t.Context())
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(free)
+	require.NoError(t, err)
+	var records []string
+	for i, proxy := range c.Proxies() {
+		ip := fmt.Sprintf("127.0.0.%d", 2+i)
+		moveTo(t, proxy, net.JoinHostPort(ip, port))
+		records = append(records, ip+" "+name)
+	}
+	server := startNameServer(t, strings.Join(records, "\n")+"\n",
+		"--srv-host=only.service.consul,127.0.0.2,"+port)
+	require.Eventually(t, func() bool {
+		found, err := server.resolver().LookupHost(t.Context(), name)
+		return err == nil && len(found) == 3
+	}, wait, tick)
+	_, err = server.resolver().LookupHost(t.Context(), "only.service.consul")
+	require.Error(t, err, "a name with nothing but SRV records has no addresses")
+
+	conn, err := grpc.NewClient("dns://"+server.address+"/"+name+":"+port,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(auth.Credentials(c.Token(), nil)),
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}]}`))
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // The test is over.
+
+	repository := create(t, conn, "spread.git")
+	reached := func() map[string]bool {
+		found := map[string]bool{}
+		for i := range 30 {
+			require.NoError(t, write(t.Context(), conn, repository, fmt.Sprintf("b%d", i)))
+			var from peer.Peer
+			_, err := gitalypb.NewRepositoryServiceClient(conn).RepositoryExists(t.Context(),
+				&gitalypb.RepositoryExistsRequest{Repository: repository}, grpc.Peer(&from))
+			require.NoError(t, err)
+			found[from.Addr.String()] = true
+		}
+		return found
+	}
+	require.Eventually(t, func() bool { return len(reached()) == 3 }, wait, tick)
+
+	fewer := strings.Join(records[1:], "\n") + "\n"
+	require.NoError(t, os.WriteFile(server.hosts, []byte(fewer), 0o644))
+	require.NoError(t, server.process.Signal(syscall.SIGHUP))
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	require.NoError(t, c.Proxies()[0].Process().Terminate(ctx))
+	require.Len(t, reached(), 2, "no call fails")
+}
+
+// TestT125NodesByName has nodes whose addresses are names, in all spellings, with and without an
+// authority.
+//
+// Requirements: T112, T113, T125
+func TestT125NodesByName(t *testing.T) {
+	t.Parallel()
+	server := startNameServer(t, "127.0.0.1 gitaly.internal\n")
+	spellings := []string{"dns:localhost:", "dns:///localhost:",
+		"dns://" + server.address + "/gitaly.internal:"}
+	next := 0
+	c := start(t, cluster.Config{
+		NodeAddress: func(address string) string {
+			_, port, _ := strings.Cut(strings.TrimPrefix(address, "tcp://"), ":")
+			next++
+			return spellings[(next-1)%len(spellings)] + port
+		},
+	})
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(c.Proxy().Address, "tcp://"))
+	require.NoError(t, err)
+	for i, target := range []string{"dns:localhost:" + port, "dns:///localhost:" + port} {
+		conn, err := grpc.NewClient(target,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithPerRPCCredentials(auth.Credentials(c.Token(), nil)))
+		require.NoError(t, err)
+		repository := create(t, conn, fmt.Sprintf("named-%d.git", i))
+		require.NoError(t, write(t.Context(), conn, repository, "main"))
+		require.NoError(t, conn.Close())
+	}
+}

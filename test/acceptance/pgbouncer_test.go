@@ -1,0 +1,149 @@
+package acceptance_test
+
+import (
+	"crypto/md5" //nolint:gosec // What PgBouncer calls md5.
+	"encoding/hex"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
+
+	"praefect/test/cluster"
+)
+
+const password = `it's \ "secret"`
+
+// startPgBouncer has the database in a pool by transactions, and another one under the name with
+// "_direct" in a pool by sessions. Clients authenticate by a file with the hash of the password.
+func startPgBouncer(t *testing.T, database cluster.Database) cluster.Database {
+	t.Helper()
+	path := installed(t, "pgbouncer", "pgbouncer")
+	dir := t.TempDir()
+	address, err := cluster.FreeAddress(t.Context())
+	require.NoError(t, err)
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+
+	//nolint:gosec // As above.
+	sum := md5.Sum([]byte(password + database.User))
+	users := filepath.Join(dir, "userlist.txt")
+	require.NoError(t, os.WriteFile(users, fmt.Appendf(nil, "%q \"md5%s\"\n",
+		database.User, hex.EncodeToString(sum[:])), 0o644))
+	settings := filepath.Join(dir, "pgbouncer.ini")
+	target := fmt.Sprintf("host=%s port=%d dbname=%s user=%s",
+		database.Host, database.Port, database.Name, database.User)
+	text := fmt.Sprintf(`[databases]
+%[1]s = %[2]s pool_mode=transaction
+%[1]s_direct = %[2]s pool_mode=session
+[pgbouncer]
+listen_addr = %[3]s
+listen_port = %[4]s
+unix_socket_dir =
+auth_type = md5
+auth_file = %[5]s
+default_pool_size = 5
+`, database.Name, target, host, port, users)
+	if os.Geteuid() == 0 {
+		text += "user = postgres\n"
+	}
+	require.NoError(t, os.WriteFile(settings, []byte(text), 0o644))
+	for above := dir; above != filepath.Dir(os.TempDir()) && above != "/tmp"; {
+		require.NoError(t, os.Chmod(above, 0o755))
+		above = filepath.Dir(above)
+	}
+	spawn(t, path, settings)
+
+	database.Host, database.Password = host, password
+	database.Port, err = strconv.Atoi(port)
+	require.NoError(t, err)
+
+	return database
+}
+
+// sessions counts the sessions of a database whose last statement begins so.
+func sessions(t *testing.T, database, statement string) int {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), suite.server.DSN("postgres"))
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // It has only looked.
+	var count int
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity
+		WHERE datname = $1 AND query ILIKE '%' || $2 || '%'
+		  AND pid <> pg_backend_pid()`, database, statement).Scan(&count))
+
+	return count
+}
+
+// exercise creates repositories through one proxy, changes them, and reads them through another.
+func exercise(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	first := dialled(t, c, c.Proxies()[0].Address)
+	last := dialled(t, c, c.Proxies()[len(c.Proxies())-1].Address)
+	for i := range 10 {
+		repository := create(t, first, fmt.Sprintf("r%d.git", i))
+		require.NoError(t, write(t.Context(), first, repository, "main"))
+		require.NoError(t, exists(t.Context(), last, repository))
+	}
+}
+
+// TestT055PoolingByTransactions has nothing but a pool by transactions, which no notice passes: all
+// goes on without. Users are in a file, with hashes of passwords.
+//
+// Requirements: T031, T032, T055, T058, T059
+func TestT055PoolingByTransactions(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	c := start(t, cluster.Config{Database: startPgBouncer(t, database), Proxies: 2})
+	exercise(t, c)
+	for _, proxy := range c.Proxies() {
+		log := proxyLog(t, c, proxy)
+		require.NotContains(t, log, "prepared statement")
+		require.NotContains(t, log, "secret")
+	}
+	require.Eventually(t, func() bool {
+		return strings.Contains(proxyLog(t, c, c.Proxy()), "notices of other proxies are missed")
+	}, wait, tick, "an operator can see that the pool is not fit for notices")
+}
+
+// TestT056NoticesThroughPoolOfSessions names a second database of the same PgBouncer, and nothing
+// else, for notices.
+//
+// Requirements: T050, T051, T052, T056, T062
+func TestT056NoticesThroughPoolOfSessions(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	pooled := startPgBouncer(t, database)
+	c := start(t, cluster.Config{
+		Database: pooled, Proxies: 2,
+		Extra: "[database.session_pooled]\ndbname = \"" + database.Name + "_direct\"\n",
+	})
+	require.Eventually(t, func() bool { return sessions(t, database.Name, "LISTEN") == 2 },
+		wait, tick)
+	exercise(t, c)
+	log := proxyLog(t, c, c.Proxy())
+	require.NotContains(t, log, "notices of other proxies are missed")
+	require.Contains(t, log, "reads distribution caching is enabled by configuration")
+}
+
+// TestT057NoticesPastPgBouncer reaches PostgreSQL itself for notices.
+//
+// Requirements: T049, T057
+func TestT057NoticesPastPgBouncer(t *testing.T) {
+	t.Parallel()
+	database := newDatabase(t)
+	c := start(t, cluster.Config{
+		Database: startPgBouncer(t, database), Proxies: 1,
+		Extra: fmt.Sprintf("[database.session_pooled]\nhost = %q\nport = %d\n",
+			database.Host, database.Port),
+	})
+	require.Eventually(t, func() bool { return sessions(t, database.Name, "LISTEN") == 1 },
+		wait, tick)
+	exercise(t, c)
+	require.NotContains(t, proxyLog(t, c, c.Proxy()), "notices of other proxies are missed")
+}
