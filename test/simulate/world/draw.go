@@ -42,7 +42,7 @@ func (s *Script) settle() {
 		return
 	}
 	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool {
-		return !slices.Contains([]FaultKind{StoreLost, StoreSlow, StoreAway, SlowNetwork}, f.Kind)
+		return !slices.Contains([]FaultKind{StoreLost, StoreSlow, StoreAway}, f.Kind)
 	})
 	for i, call := range s.Calls {
 		if call.Repository == lifecycle {
