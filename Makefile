@@ -61,7 +61,7 @@ interop: packages ## what GitLab does, on GITALY=/path/to/gitaly (an unmodified 
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
 
-# Of chaos: what follows from chance follows from SEED; PRAEFECT names another binary to run.
+# Of chaos and simulate: what follows from chance follows from SEED; PRAEFECT names another binary to run.
 SEED    ?= 1
 MINUTES ?= 2
 PROXIES ?= 3
@@ -77,6 +77,16 @@ chaos: packages ## break a cluster under load and prove that it kept its promise
 chaos-sabotage: packages ## the same against binaries with a rule left out: all must be caught
 	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) \
 		-proxies $(PROXIES) -nodes $(NODES)
+
+SEEDS ?= 1000
+
+.PHONY: simulate
+simulate: ## thousands of clusters in one process, faults at every step (SEEDS, SEED); no set-up
+	$(GO) run ./test/simulate -seeds $(SEEDS) -seed $(SEED)
+
+.PHONY: simulate-sabotage
+simulate-sabotage: ## the same with a rule left out: all must be caught
+	$(GO) run -tags sabotage ./test/simulate -sabotage -seeds $(SEEDS) -seed $(SEED)
 
 .PHONY: verify
 verify: $(LINT) ## format, generated code, modules, lint and the rules of test/tidy

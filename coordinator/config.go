@@ -3,6 +3,7 @@ package coordinator
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -65,6 +66,9 @@ type Config struct {
 	// NodeDeadline is the time after which no node acts any more on a call whose proxy is gone.
 	// Default 5.5 min.
 	NodeDeadline time.Duration
+	// Random replaces the randomness of this process if it is not nil. It must be safe for
+	// concurrent use.
+	Random rand.Source
 }
 
 // WithDefaults fills in what is zero.

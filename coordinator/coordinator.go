@@ -54,6 +54,7 @@ type Coordinator struct {
 	recent    *recent
 	metrics   *metrics
 	log       *zap.Logger
+	random    Random
 	repairs   chan struct{}
 	removals  chan struct{}
 	turnsLeft chan struct{}
@@ -78,6 +79,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
 		recent: newRecent(), lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
+		random: NewRandom(config.Random),
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
 		turnsLeft: make(chan struct{}, 1),

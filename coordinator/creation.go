@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -78,7 +77,7 @@ func (c *Coordinator) create(
 	if !leased {
 		return nil, ErrLeaseLost
 	}
-	id := RepositoryID(rand.Int64N(1<<63-1) + 1)
+	id := RepositoryID(c.random.ID())
 	creation := Creation{
 		ID: id, Key: key, ReplicaPath: ReplicaPath(id, key.RelativePath),
 		Primary:      group.storage(chosen.primary),

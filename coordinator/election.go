@@ -81,13 +81,13 @@ func (c *Coordinator) electUnder(
 		return before, nil
 	}
 	// A primary that this process cannot reach would do it no good.
-	place, err := candidate(before, group.fit()&group.healthy())
+	eligible, err := candidates(before, group.fit()&group.healthy())
 	if err != nil {
 		return route{}, err
 	}
 	after, err := c.store.Elect(ctx, Election{
 		Repository: repository.ID, Write: turn.intent.Write, Epoch: repository.Epoch,
-		Candidate: group.storage(place),
+		Candidate: group.storage(group.random(eligible)),
 	})
 	failpoint.Hit(failpoint.Elected)
 	if err != nil {

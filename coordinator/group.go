@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync/atomic"
 
 	"praefect/transaction"
@@ -30,6 +29,7 @@ type group struct {
 	name   VirtualStorage
 	config VirtualStorageConfig
 	views
+	rand   Random
 	places map[Storage]int
 	// near are the storages that reads prefer.
 	near set
@@ -43,7 +43,7 @@ func (c *Coordinator) newGroup(
 	name VirtualStorage, config VirtualStorageConfig, views views, shared *budget,
 ) *group {
 	g := &group{
-		name: name, config: config, views: views,
+		name: name, config: config, views: views, rand: c.random,
 		places: make(map[Storage]int, len(config.Storages)),
 		loads:  make([]atomic.Int64, len(config.Storages)),
 	}
@@ -154,11 +154,11 @@ func (g *group) pick(members set) int {
 		members = near
 	}
 	count := members.count()
-	first := members.nth(rand.IntN(count))
+	first := members.nth(g.rand.IntN(count))
 	if count == 1 {
 		return first
 	}
-	second := members.without(first).nth(rand.IntN(count - 1))
+	second := members.without(first).nth(g.rand.IntN(count - 1))
 	if g.loads[second].Load() < g.loads[first].Load() {
 		return second
 	}
@@ -166,4 +166,4 @@ func (g *group) pick(members set) int {
 }
 
 // random returns a random member.
-func random(members set) int { return members.nth(rand.IntN(members.count())) }
+func (g *group) random(members set) int { return members.nth(g.rand.IntN(members.count())) }

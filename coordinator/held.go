@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"go.uber.org/zap"
@@ -45,7 +44,7 @@ func (c *Coordinator) take(
 	if err != nil {
 		return nil, Repository{}, err
 	}
-	intent.Repository, intent.Write = in.id, newWriteID()
+	intent.Repository, intent.Write = in.id, c.newWriteID()
 	c.lines.name(in, intent.Write)
 	failpoint.Hit(failpoint.TurnTaken)
 	repository, err := c.open(ctx, in, &intent)
@@ -87,7 +86,8 @@ func (c *Coordinator) open(
 		case !errors.Is(err, ErrTurnTaken):
 			return repository, err
 		}
-		if err := wait(ctx, freed, turnPoll+rand.N(turnPoll/2)); err != nil {
+		more := time.Duration(c.random.IntN(int(turnPoll / 2)))
+		if err := wait(ctx, freed, turnPoll+more); err != nil {
 			return Repository{}, err
 		}
 	}
@@ -200,4 +200,4 @@ func (c *Coordinator) pass(turn *held, wanted bool) {
 }
 
 // newWriteID is never zero, since zero means that a repository was never written to.
-func newWriteID() WriteID { return WriteID(rand.Int64N(1<<63-1) + 1) }
+func (c *Coordinator) newWriteID() WriteID { return WriteID(c.random.ID()) }

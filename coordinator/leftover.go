@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -122,8 +123,11 @@ func (l *leftovers) has(intent Intent) bool {
 	return ok
 }
 
+// list is in the same order each time.
 func (l *leftovers) list() []leftover {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Collect(maps.Values(l.open))
+	return slices.SortedFunc(maps.Values(l.open), func(a, b leftover) int {
+		return cmp.Or(cmp.Compare(a.repository, b.repository), cmp.Compare(a.write, b.write))
+	})
 }

@@ -249,10 +249,10 @@ func (g *group) resize(r route, factor int) set {
 		if bad := spare.minus(r.current & healthy); bad != 0 {
 			spare = bad
 		}
-		chosen = chosen.without(random(spare))
+		chosen = chosen.without(g.random(spare))
 	}
 	for chosen.count() < factor {
-		chosen = chosen.with(random(g.all().minus(chosen)))
+		chosen = chosen.with(g.random(g.all().minus(chosen)))
 	}
 	return chosen
 }

@@ -66,19 +66,19 @@ func needsElection(r route, healthy set) bool {
 	return !serves(r, healthy) || (r.assigned&r.primarySet() == 0 && eligible != 0)
 }
 
-// candidate chooses the next primary: a random current and healthy replica, an assigned one
-// before an unassigned.
-func candidate(r route, healthy set) (int, error) {
+// candidates are those of whom any may be the next primary: current and healthy replicas, the
+// assigned ones if there are some.
+func candidates(r route, healthy set) (set, error) {
 	eligible := r.current & healthy
 	switch {
 	case healthy == 0:
-		return nowhere, ErrNoHealthyNode
+		return 0, ErrNoHealthyNode
 	case eligible == 0:
-		return nowhere, ErrNoPrimary
+		return 0, ErrNoPrimary
 	case eligible&r.assigned != 0:
-		return random(eligible & r.assigned), nil
+		return eligible & r.assigned, nil
 	default:
-		return random(eligible), nil
+		return eligible, nil
 	}
 }
 
@@ -101,14 +101,14 @@ func (g *group) placeNew(healthy set) (placement, error) {
 		factor = all.count()
 	}
 
-	chosen := placement{primary: random(healthy)}
+	chosen := placement{primary: g.random(healthy)}
 	chosen.assigned = set(0).with(chosen.primary)
 	for chosen.assigned.count() < factor {
 		left := all.minus(chosen.assigned)
 		if left&healthy != 0 {
 			left &= healthy
 		}
-		chosen.assigned = chosen.assigned.with(random(left))
+		chosen.assigned = chosen.assigned.with(g.random(left))
 	}
 	chosen.members = chosen.assigned & healthy
 	return g.checkPlacement(chosen, healthy)

@@ -74,7 +74,7 @@ func (w *Write) outcome(verdict verdictOn) (WriteOutcome, error) {
 		Delays: map[Storage]time.Duration{},
 	}
 	if w.turn == nil {
-		outcome.Write = newWriteID()
+		outcome.Write = w.coordinator.newWriteID()
 	} else {
 		outcome.Write = w.turn.intent.Write
 	}
@@ -115,9 +115,6 @@ func (c *Coordinator) record(ctx context.Context, outcome WriteOutcome) (Recorde
 func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) error) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.RecordTimeout)
 	defer cancel()
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = recordPauseMin, recordPauseMax
-
 	// The last answer of the store says more than that the time is up.
 	var last error
 	_, err := backoff.Retry(bounded, func() (struct{}, error) {
@@ -127,7 +124,8 @@ func (c *Coordinator) repeat(ctx context.Context, call func(context.Context) err
 		}
 		return struct{}{}, last
 	},
-		backoff.WithBackOff(pause), backoff.WithMaxElapsedTime(c.config.RecordTimeout),
+		backoff.WithBackOff(c.random.Backoff(recordPauseMin, recordPauseMax)),
+		backoff.WithMaxElapsedTime(c.config.RecordTimeout),
 		backoff.WithNotify(func(err error, _ time.Duration) {
 			c.metrics.retries.Inc()
 			c.log.Warn("metadata statement is repeated", zap.Error(err))

@@ -3,7 +3,6 @@ package membership
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"praefect/coordinator"
@@ -53,5 +52,5 @@ func (w *Worker) pollPause(polls int) time.Duration {
 	if polls >= pollsNear {
 		pause *= pollFar
 	}
-	return pause/2 + rand.N(pause)
+	return w.random.Spread(pause)
 }

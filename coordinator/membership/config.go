@@ -3,6 +3,7 @@ package membership
 import (
 	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"time"
 )
 
@@ -62,6 +63,9 @@ type Config struct {
 	// Clock replaces the clocks of this machine if it is not nil. They must run as fast as the
 	// timers of this process, except for what tests want to show.
 	Clock Clock
+	// Random replaces the randomness of this process if it is not nil. It must be safe for
+	// concurrent use.
+	Random rand.Source
 }
 
 // WithDefaults fills in what is zero.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -19,7 +18,7 @@ type keeper struct {
 	*Worker
 	Local
 	tail  *tail
-	pause *backoff.ExponentialBackOff
+	pause backoff.BackOff
 	// timeline is that of the last renewal, of this incarnation or an earlier one.
 	timeline string
 	// former are earlier incarnations and attempts that may still live in the store.
@@ -37,10 +36,9 @@ type keeper struct {
 }
 
 func newKeeper(worker *Worker, local Local) *keeper {
-	pause := backoff.NewExponentialBackOff()
-	pause.InitialInterval, pause.MaxInterval = pauseMin, pauseMax
 	return &keeper{
-		Worker: worker, Local: local, tail: newTail(), pause: pause,
+		Worker: worker, Local: local, tail: newTail(),
+		pause:    worker.random.Backoff(pauseMin, pauseMax),
 		replaces: !worker.config.Successor,
 	}
 }
@@ -67,7 +65,7 @@ func (k *keeper) tryEnlist(ctx context.Context) (context.Context, error) {
 	if k.incarnation != 0 {
 		k.former = append(k.former[max(0, len(k.former)-formerMax+1):], k.incarnation)
 	}
-	k.incarnation = coordinator.Incarnation(rand.Int64N(1<<63-1) + 1)
+	k.incarnation = coordinator.Incarnation(k.random.ID())
 	call, cancel := context.WithTimeout(ctx, k.config.timeout())
 	defer cancel()
 	applied, err := k.Store.Enlist(call, coordinator.Enlistment{

@@ -27,6 +27,7 @@ type Worker struct {
 	config  Config
 	metrics *metrics
 	log     *zap.Logger
+	random  coordinator.Random
 
 	// lease is never nil.
 	lease atomic.Pointer[lease]
@@ -46,7 +47,8 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	}
 	w := &Worker{
 		Dependencies: dependencies, config: config.WithDefaults(), log: log,
-		news: make(chan struct{}, 1), enlisted: make(chan struct{}),
+		random: coordinator.NewRandom(config.Random),
+		news:   make(chan struct{}, 1), enlisted: make(chan struct{}),
 	}
 	w.lease.Store(&lease{over: true})
 	metrics, err := newMetrics(dependencies.Registerer, func() bool {

@@ -57,7 +57,7 @@ func (s *Store) Acknowledge(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.lives(acknowledgement.Incarnation) || !expected(acknowledgement.Timeline) {
+	if !s.lives(acknowledgement.Incarnation) || !s.expected(acknowledgement.Timeline) {
 		return coordinator.ErrLeaseLost
 	}
 	own := s.proxies[acknowledgement.Incarnation]

@@ -3,6 +3,7 @@ package memory
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,8 +18,6 @@ const (
 	keptInvalidation = time.Minute
 	// invalidationsMax bounds the answer to a renewal.
 	invalidationsMax = 1000
-	// timeline never changes, since nothing takes over.
-	timeline = "00000001"
 )
 
 // proxy is an incarnation. It has ended when endsAt is past.
@@ -86,7 +85,7 @@ func (s *Store) Renew(
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !expected(renewal.Timeline) {
+	if !s.expected(renewal.Timeline) {
 		return coordinator.Membership{}, coordinator.ErrTimelineChanged
 	}
 	if !s.lives(renewal.Incarnation) {
@@ -98,12 +97,16 @@ func (s *Store) Renew(
 	own.healthy = copied(renewal.Healthy)
 	s.prune()
 	return coordinator.Membership{
-		Invalidations: s.after(renewal.Applied), Reports: s.reports(), Timeline: timeline,
+		Invalidations: s.after(renewal.Applied), Reports: s.reports(),
+		Timeline: s.line(),
 	}, nil
 }
 
+// line names the timeline.
+func (s *Store) line() string { return fmt.Sprintf("%08d", s.timeline+1) }
+
 // expected says whether a caller expects the timeline that there is.
-func expected(by string) bool { return by == "" || by == timeline }
+func (s *Store) expected(by string) bool { return by == "" || by == s.line() }
 
 // after returns the invalidations that follow.
 func (s *Store) after(applied coordinator.Sequence) []coordinator.Invalidation {

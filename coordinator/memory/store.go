@@ -23,6 +23,8 @@ type Store struct {
 	invalidations []invalidation
 	last          coordinator.Sequence
 	listeners     map[chan coordinator.Notice]struct{}
+	// timeline counts the servers that took over.
+	timeline int
 }
 
 type repository struct {

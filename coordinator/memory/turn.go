@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -74,6 +75,9 @@ func (s *Store) OpenTurns(
 			})
 		}
 	}
+	slices.SortFunc(open, func(a, b coordinator.Intent) int {
+		return cmp.Compare(a.Repository, b.Repository)
+	})
 	return open, nil
 }
 

@@ -65,6 +65,9 @@ type Config struct {
 	// Afresh is the number of failures after which the replica is removed and copied anew.
 	// Default 3.
 	Afresh int
+	// Random replaces the randomness of this process if it is not nil. It must be safe for
+	// concurrent use.
+	Random rand.Source
 }
 
 func (c Config) withDefaults() Config {
@@ -106,8 +109,7 @@ func (c Config) last(before time.Duration) time.Duration {
 	return max(c.Hold, min(2*before, lastMax))
 }
 
-// pause is the back-off after so many failures: doubled each time, and anything from half of that
-// to one and a half of it, so that repairs that failed together are not tried together.
+// pause is the back-off after so many failures, doubled each time.
 func (c Config) pause(failures int) time.Duration {
 	pause := c.BackoffMin
 	for range failures {
@@ -116,5 +118,5 @@ func (c Config) pause(failures int) time.Duration {
 			break
 		}
 	}
-	return pause/2 + rand.N(pause)
+	return pause
 }

@@ -212,7 +212,7 @@ func (r *repair) giveBack(ctx context.Context, log *zap.Logger, reason error) {
 	switch {
 	case r.failed:
 		postponement.Failure = reason.Error()
-		postponement.Delay = r.config.pause(r.claim.Failures)
+		postponement.Delay = r.random.Spread(r.config.pause(r.claim.Failures))
 	case errors.Is(reason, errSlow):
 		// It may have kept writers waiting, so not again at once.
 		postponement.Delay = r.config.BackoffMax

@@ -2,7 +2,6 @@ package repair
 
 import (
 	"context"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -62,6 +61,7 @@ type Worker struct {
 	config  Config
 	metrics *metrics
 	log     *zap.Logger
+	random  coordinator.Random
 
 	mu sync.Mutex // guards the field below
 	// busy counts the copies to and from each storage.
@@ -89,7 +89,8 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	}
 	return &Worker{
 		Dependencies: dependencies, config: config, metrics: metrics, log: log,
-		busy: map[end]int{}, freed: make(chan struct{}, 1),
+		random: coordinator.NewRandom(config.Random),
+		busy:   map[end]int{}, freed: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -122,7 +123,7 @@ func (w *Worker) begin(ctx context.Context, repairs *sync.WaitGroup) {
 	// than it is in the store.
 	begun := time.Now()
 	claims, err := w.Store.ClaimRepairs(ctx, coordinator.RepairRequest{
-		Claim:   coordinator.ClaimID(rand.Int64N(1<<63-1) + 1),
+		Claim:   coordinator.ClaimID(w.random.ID()),
 		Targets: targets, TTL: w.config.Claim,
 	})
 	if err != nil {
@@ -195,7 +196,7 @@ func (w *Worker) choose(
 	if len(sources) == 0 {
 		return end{}, errNoSource
 	}
-	source := sources[rand.IntN(len(sources))]
+	source := sources[w.random.IntN(len(sources))]
 	w.busy[source]++
 	return source, nil
 }

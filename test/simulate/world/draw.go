@@ -1,0 +1,100 @@
+package world
+
+import (
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// What a drawn script is made of.
+const (
+	clients      = 3
+	callsMax     = 9
+	repositories = 2
+	registers    = 2
+	// lifecycle is a repository that is created and removed.
+	lifecycle = repositories
+	// faultSpan is the time in which faults begin.
+	faultSpan = 4 * time.Second
+	faultsMax = 4
+)
+
+// Draw makes a script of a seed.
+func Draw(seed uint64) Script {
+	random := rand.New(rand.NewPCG(seed, seed^mixA)) //nolint:gosec // it has to be repeatable
+	script := Script{Seed: seed, Nodes: 3, Proxies: 2 + random.IntN(2)}
+	for client := range clients {
+		for range 3 + random.IntN(callsMax-2) {
+			script.Calls = append(script.Calls, drawCall(random, script, client))
+		}
+	}
+	for range random.IntN(faultsMax + 1) {
+		script.Faults = append(script.Faults, drawFault(random, script))
+	}
+	script.settle()
+	return script
+}
+
+// settle leaves out what cannot be promised when the store forgets its latest statements: creations
+// and removals of that moment, and writes that a replica has missed.
+func (s *Script) settle() {
+	if !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == StoreLost }) {
+		return
+	}
+	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool {
+		return !slices.Contains([]FaultKind{StoreLost, StoreSlow, StoreAway}, f.Kind)
+	})
+	for i, call := range s.Calls {
+		if call.Repository == lifecycle {
+			s.Calls[i].Repository, s.Calls[i].Kind = 0, Look
+		}
+	}
+}
+
+func drawCall(random *rand.Rand, script Script, client int) Call {
+	kinds := []CallKind{
+		Push, Push, Push, PushTwo, Atomic, Atomic, Locked, Locked, Fetch, Delete,
+		Look, Look, Look, Look, Look, LookPrimary, LookPrimary, LookPrimary, Create, Remove,
+	}
+	call := Call{
+		Client: client, Pause: time.Duration(random.Int64N(int64(400 * time.Millisecond))),
+		Kind: kinds[random.IntN(len(kinds))], Repository: random.IntN(repositories),
+		Register: random.IntN(registers), Proxy: random.IntN(script.Proxies),
+		Guarded: random.IntN(2) == 0,
+	}
+	if call.Kind == Remove && random.IntN(3) > 0 {
+		call.Kind = Look
+	}
+	if call.Kind == Create || call.Kind == Remove || random.IntN(10) == 0 && call.looks() {
+		call.Repository = lifecycle
+	}
+	if random.IntN(12) == 0 {
+		call.Patience = time.Duration(random.Int64N(int64(200 * time.Millisecond)))
+	}
+	return call
+}
+
+func (c Call) looks() bool { return c.Kind == Look || c.Kind == LookPrimary }
+
+func drawFault(random *rand.Rand, script Script) Fault {
+	kinds := []FaultKind{
+		ProxyCrash, ProxyCrash, ProxyCrash, ProxyPause, ProxyPause, NodeCrash, NodeCrash, NodeCrash,
+		NodePause, SlowDisk, Partition, Partition, Lossy, SlowNetwork,
+		StoreAway, StoreSlow, StoreLossy, StoreLossy, StoreLost,
+	}
+	fault := Fault{
+		Kind: kinds[random.IntN(len(kinds))], At: time.Duration(random.Int64N(int64(faultSpan))),
+		Proxy: random.IntN(script.Proxies), Node: random.IntN(script.Nodes),
+		For: time.Duration(random.Int64N(int64(4 * time.Second))),
+	}
+	if (fault.Kind == ProxyCrash || fault.Kind == ProxyPause) && random.IntN(3) > 0 {
+		steps := []string{
+			"OpenTurn/sent", "OpenTurn/done", "Record/sent", "Record/done", "Record/answered",
+			"vote/arrived", "vote/decided", "vote/decided", "vote/decided",
+			"Resolve/sent", "Resolve/done",
+			"FinishRepair/sent", "AdoptTurns/done", "Create/done", "Complete/sent", "Elect/done",
+		}
+		fault.Step, fault.Nth = steps[random.IntN(len(steps))], 1+random.IntN(6)
+	}
+	return fault
+}
