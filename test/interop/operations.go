@@ -41,7 +41,8 @@ func moment() *timestamppb.Timestamp { return timestamppb.New(time.Unix(1_700_00
 func (r *repository) createBranch(name string) {
 	r.mutate(func(options ...grpc.CallOption) error {
 		_, err := r.operations().UserCreateBranch(r.context, &gitalypb.UserCreateBranchRequest{
-			Repository: r.proto, BranchName: []byte(name), StartPoint: []byte("main"), User: person(),
+			Repository: r.proto, BranchName: []byte(name), StartPoint: []byte("main"),
+			User: person(),
 		}, options...)
 
 		return err
