@@ -141,8 +141,10 @@ func (t *tracker) validate(
 // require names the keys that are missing.
 func (e *entry) require() {
 	for _, key := range []struct{ name, value string }{
-		{flagRelativePath, e.RelativePath}, {flagReplicaPath, e.ReplicaPath},
-		{flagVirtualStorage, e.VirtualStorage}, {flagAuthoritative, e.AuthoritativeStorage},
+		{flagRelativePath, e.RelativePath},
+		{flagReplicaPath, e.ReplicaPath},
+		{flagVirtualStorage, e.VirtualStorage},
+		{flagAuthoritative, e.AuthoritativeStorage},
 	} {
 		if strings.TrimSpace(key.value) == "" {
 			e.reasons = append(e.reasons, fmt.Sprintf("%q is a required parameter", key.name))

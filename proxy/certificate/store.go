@@ -142,7 +142,8 @@ func (c Config) read() ([][]byte, error) {
 		path string
 		kind error
 	}{
-		{c.CertificatePath, ErrKeyPair}, {c.KeyPath, ErrKeyPair},
+		{c.CertificatePath, ErrKeyPair},
+		{c.KeyPath, ErrKeyPair},
 		{c.AuthorityPath, ErrAuthorities},
 	} {
 		var content []byte

@@ -196,8 +196,10 @@ func TestCannotBeUsed(t *testing.T) {
 		config certificate.Config
 		want   error
 	}{
-		"no file": {certificate.Config{CertificatePath: "/none", KeyPath: files.Key},
-			certificate.ErrKeyPair},
+		"no file": {
+			certificate.Config{CertificatePath: "/none", KeyPath: files.Key},
+			certificate.ErrKeyPair,
+		},
 		"no key": {certificate.Config{CertificatePath: files.Certificate}, certificate.ErrKeyPair},
 		"no PEM": {certificate.Config{AuthorityPath: files.Key}, certificate.ErrAuthorities},
 		"swapped": {certificate.Config{

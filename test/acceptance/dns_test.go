@@ -133,8 +133,10 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 func TestT125NodesByName(t *testing.T) {
 	t.Parallel()
 	server := startNameServer(t, "127.0.0.1 gitaly.internal\n")
-	spellings := []string{"dns:localhost:", "dns:///localhost:",
-		"dns://" + server.address + "/gitaly.internal:"}
+	spellings := []string{
+		"dns:localhost:", "dns:///localhost:",
+		"dns://" + server.address + "/gitaly.internal:",
+	}
 	next := 0
 	c := start(t, cluster.Config{
 		NodeAddress: func(address string) string {

@@ -70,11 +70,15 @@ func TestConfigCommandFails(t *testing.T) {
 	t.Parallel()
 
 	for name, tc := range map[string]struct{ script, want string }{
-		"status": {"echo no vault >&2; exit 3",
-			`running config command: exit status 3, stderr: "no vault\n"`},
+		"status": {
+			"echo no vault >&2; exit 3",
+			`running config command: exit status 3, stderr: "no vault\n"`,
+		},
 		"no JSON": {"echo token = x", "unmarshalling generated config: invalid character"},
-		"type": {`echo '{"yamux": {"accept_backlog": "many"}}'`,
-			"unmarshalling generated config: yamux.accept_backlog: cannot decode TOML string"},
+		"type": {
+			`echo '{"yamux": {"accept_backlog": "many"}}'`,
+			"unmarshalling generated config: yamux.accept_backlog: cannot decode TOML string",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

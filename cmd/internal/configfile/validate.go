@@ -130,10 +130,15 @@ func (t *Transactions) validate(found *findings) {
 		key   string
 		value Duration
 	}{
-		{"turn_wait", t.TurnWait}, {"turn_wait_locked", t.TurnWaitLocked},
-		{"vote_timeout", t.VoteTimeout}, {"grace_min", t.GraceMin}, {"grace_max", t.GraceMax},
-		{"drain_timeout", t.DrainTimeout}, {"lease_margin", t.LeaseMargin},
-		{"settle", t.Settle}, {"node_deadline", t.NodeDeadline},
+		{"turn_wait", t.TurnWait},
+		{"turn_wait_locked", t.TurnWaitLocked},
+		{"vote_timeout", t.VoteTimeout},
+		{"grace_min", t.GraceMin},
+		{"grace_max", t.GraceMax},
+		{"drain_timeout", t.DrainTimeout},
+		{"lease_margin", t.LeaseMargin},
+		{"settle", t.Settle},
+		{"node_deadline", t.NodeDeadline},
 	} {
 		found.duration("transactions."+one.key, one.value, 0)
 	}
