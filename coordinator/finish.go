@@ -152,9 +152,7 @@ func decide(f facts) decision {
 		return f.left(verify)
 	case votes.Recorded > 0:
 		return decision{verify: verify, outcome: f.recorded()}
-	case votes.Dropped > 0 && !f.primaryOK:
-		// The record stands against it, but the primary may have committed without being heard,
-		// and been read until then.
+	case f.unheard():
 		return decision{verify: verify, outcome: OutcomeUnknown}
 	case votes.Busy:
 		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
@@ -176,6 +174,10 @@ func (f facts) left(verify bool) decision {
 		"%w: no node has confirmed it", ErrOutcomeUnknown,
 	)}
 }
+
+// unheard says that the record stands against a write which the primary may have committed without
+// being heard, and which may have been read until then.
+func (f facts) unheard() bool { return f.votes.Dropped > 0 && !f.primaryOK }
 
 // unknown says that a write was begun whose end nobody knows.
 func (f facts) unknown() bool {

@@ -62,26 +62,30 @@ func (s *Store) Assign(
 		!slices.Contains(assignment.Assigned, found.Primary):
 		return coordinator.Repository{}, coordinator.ErrSuperseded
 	}
-	found.everywhere = assignment.Everywhere
+	found.assign(assignment)
+	s.end(found)
+	s.invalidate(found)
+	return found.snapshot(), nil
+}
+
+func (r *repository) assign(assignment coordinator.Assignment) {
+	r.everywhere = assignment.Everywhere
 	for _, storage := range assignment.Assigned {
-		if found.replicas[storage] == nil {
-			found.replicas[storage] = &replica{generation: coordinator.Absent}
+		if r.replicas[storage] == nil {
+			r.replicas[storage] = &replica{generation: coordinator.Absent}
 		}
 	}
-	for storage, replica := range found.replicas {
+	for storage, replica := range r.replicas {
 		if !slices.Contains(assignment.Configured, storage) {
 			continue
 		}
 		replica.assigned = slices.Contains(assignment.Assigned, storage)
 		if !replica.assigned {
 			replica.dueAt = time.Time{}
-		} else if replica.generation < found.Generation {
-			found.due(replica, 0)
+		} else if replica.generation < r.Generation {
+			r.due(replica, 0)
 		}
 	}
-	s.end(found)
-	s.invalidate(found)
-	return found.snapshot(), nil
 }
 
 // Appoint implements [coordinator.Operator].
@@ -158,14 +162,24 @@ func (s *Store) Track(ctx context.Context, tracking coordinator.Tracking) error 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, found := range s.repositories {
-		if id == tracking.ID ||
-			found.Key == tracking.Key && found.State != coordinator.StateDeleting ||
-			found.ReplicaPath == tracking.ReplicaPath &&
-				found.Key.VirtualStorage == tracking.Key.VirtualStorage {
+	for _, found := range s.repositories {
+		if found.rivals(tracking) {
 			return coordinator.ErrRepositoryExists
 		}
 	}
+	s.repositories[tracking.ID] = track(tracking)
+	return nil
+}
+
+// rivals says that the repository has the identity, the key or the place that another is to get.
+func (r *repository) rivals(tracking coordinator.Tracking) bool {
+	return r.ID == tracking.ID ||
+		r.Key == tracking.Key && r.State != coordinator.StateDeleting ||
+		r.ReplicaPath == tracking.ReplicaPath &&
+			r.Key.VirtualStorage == tracking.Key.VirtualStorage
+}
+
+func track(tracking coordinator.Tracking) *repository {
 	tracked := &repository{
 		Repository: coordinator.Repository{
 			ID: tracking.ID, Key: tracking.Key, ReplicaPath: tracking.ReplicaPath,
@@ -185,8 +199,7 @@ func (s *Store) Track(ctx context.Context, tracking coordinator.Tracking) error 
 			tracked.due(tracked.replicas[storage], 0)
 		}
 	}
-	s.repositories[tracking.ID] = tracked
-	return nil
+	return tracked
 }
 
 // Forget implements [coordinator.Operator].
@@ -242,22 +255,25 @@ func (s *Store) Unverify(
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	count := 0
-	for id, found := range s.repositories {
-		if selection.Repository != 0 && selection.Repository != id ||
-			selection.VirtualStorage != "" &&
-				selection.VirtualStorage != found.Key.VirtualStorage {
-			continue
-		}
+	for _, found := range s.repositories {
 		for storage, replica := range found.replicas {
 			if count == limit {
 				break
 			}
-			if !replica.verifiedAt.IsZero() &&
-				(selection.Storage == "" || selection.Storage == storage) {
+			if !replica.verifiedAt.IsZero() && found.selected(selection, storage) {
 				replica.verifiedAt = time.Time{}
 				count++
 			}
 		}
 	}
 	return int64(count), nil
+}
+
+// selected says that the selection covers the replica on a storage.
+func (r *repository) selected(
+	selection coordinator.Selection, storage coordinator.Storage,
+) bool {
+	return (selection.Repository == 0 || selection.Repository == r.ID) &&
+		(selection.VirtualStorage == "" || selection.VirtualStorage == r.Key.VirtualStorage) &&
+		(selection.Storage == "" || selection.Storage == storage)
 }

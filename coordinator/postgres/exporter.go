@@ -64,15 +64,9 @@ func (c Config) Export(ctx context.Context, request ExportRequest) (move Move, e
 	if err := checkLegacy(ctx, target); err != nil {
 		return Move{}, err
 	}
-	reading, err := source.BeginTx(ctx, pgx.TxOptions{
-		IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly,
-	})
+	reading, writing, err := beginMove(ctx, source, target)
 	if err != nil {
-		return Move{}, fmt.Errorf("begin to read: %w", err)
-	}
-	writing, err := target.Begin(ctx)
-	if err != nil {
-		return Move{}, fmt.Errorf("begin to write: %w", err)
+		return Move{}, err
 	}
 	run := &exportRun{request: request, from: reading, to: writing}
 	err = run.all(ctx)
@@ -83,10 +77,7 @@ func (c Config) Export(ctx context.Context, request ExportRequest) (move Move, e
 	if err != nil || request.DryRun {
 		return run.move, errors.Join(err, writing.Rollback(context.WithoutCancel(ctx)))
 	}
-	if err := writing.Commit(ctx); err != nil {
-		return run.move, fmt.Errorf("commit: %w", err)
-	}
-	return run.move, nil
+	return run.move, commit(ctx, writing)
 }
 
 // exportRun is one export under way.

@@ -47,32 +47,20 @@ func (c Config) Import(ctx context.Context, request ImportRequest) (move Move, e
 	}
 	defer func() { err = errors.Join(err, target.Close(context.WithoutCancel(ctx))) }()
 
-	reading, err := source.BeginTx(ctx, pgx.TxOptions{
-		IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly,
-	})
+	reading, writing, err := beginMove(ctx, source, target)
 	if err != nil {
-		return Move{}, fmt.Errorf("begin to read: %w", err)
-	}
-	writing, err := target.Begin(ctx)
-	if err != nil {
-		return Move{}, fmt.Errorf("begin to write: %w", err)
+		return Move{}, err
 	}
 	run := &importRun{request: request, from: reading, to: writing}
 	err = run.all(ctx)
 	err = errors.Join(err, reading.Rollback(context.WithoutCancel(ctx)))
-	if err == nil && len(run.move.Skipped) > 0 && !request.Skip && !request.DryRun {
-		err = ErrUnmapped
-	}
 	if err == nil && !request.DryRun {
-		err = legacyIdle(ctx, source)
+		err = run.admissible(ctx, source)
 	}
 	if err != nil || request.DryRun {
 		return run.move, errors.Join(err, writing.Rollback(context.WithoutCancel(ctx)))
 	}
-	if err := writing.Commit(ctx); err != nil {
-		return run.move, fmt.Errorf("commit: %w", err)
-	}
-	return run.move, nil
+	return run.move, commit(ctx, writing)
 }
 
 // importRun is one import under way.
@@ -80,6 +68,14 @@ type importRun struct {
 	request  ImportRequest
 	from, to pgx.Tx
 	move     Move
+}
+
+// admissible returns an error if rows were left out unasked, or somebody may have changed them.
+func (i *importRun) admissible(ctx context.Context, source querier) error {
+	if len(i.move.Skipped) > 0 && !i.request.Skip {
+		return ErrUnmapped
+	}
+	return legacyIdle(ctx, source)
 }
 
 func (i *importRun) all(ctx context.Context) error {

@@ -60,6 +60,29 @@ func (c Config) connect(ctx context.Context) (*pgx.Conn, error) {
 	return conn, nil
 }
 
+// beginMove opens the transactions of a move: one reads a snapshot, the other writes. They end with
+// their connections at the latest.
+func beginMove(ctx context.Context, from, to *pgx.Conn) (reading, writing pgx.Tx, err error) {
+	reading, err = from.BeginTx(ctx, pgx.TxOptions{
+		IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("begin to read: %w", err)
+	}
+	writing, err = to.Begin(ctx)
+	if err != nil {
+		return nil, nil, fmt.Errorf("begin to write: %w", err)
+	}
+	return reading, writing, nil
+}
+
+func commit(ctx context.Context, writing pgx.Tx) error {
+	if err := writing.Commit(ctx); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
 // querier is a connection or a transaction.
 type querier interface {
 	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)

@@ -13,13 +13,12 @@ import (
 // ever a reason to compare exactly.
 func (w *Worker) compare(ctx context.Context, audit coordinator.Audit) {
 	before, err := w.Store.Load(ctx, audit.Repository)
-	if err != nil || before.TurnHeld || before.State != coordinator.StateReady {
+	if err != nil || !quiet(before) {
 		return
 	}
 	sums := w.checksums(ctx, before)
 	after, err := w.Store.Load(ctx, audit.Repository)
-	if err != nil || after.TurnHeld || after.Generation != before.Generation ||
-		after.Epoch != before.Epoch {
+	if err != nil || !unmoved(before, after) {
 		return
 	}
 	count, err := w.Store.CountSweep(ctx, audit.Repository)
@@ -32,12 +31,26 @@ func (w *Worker) compare(ctx context.Context, audit coordinator.Audit) {
 		w.log.Error("checksums of current replicas differ", zap.Inline(before),
 			zap.Any("checksums", sums))
 	}
-	if !differ && count%w.config.Exact != 0 {
-		return
+	if differ || count%w.config.Exact == 0 {
+		w.ask(ctx, before)
 	}
-	if err := w.Store.ScheduleVerification(ctx, audit.Repository, 0); err != nil &&
+}
+
+// quiet says that the checksums of a repository can be compared: nobody writes to it.
+func quiet(repository coordinator.Repository) bool {
+	return !repository.TurnHeld && repository.State == coordinator.StateReady
+}
+
+// unmoved says that nothing was written since the repository was seen quiet.
+func unmoved(before, after coordinator.Repository) bool {
+	return !after.TurnHeld && after.Generation == before.Generation && after.Epoch == before.Epoch
+}
+
+// ask has the replicas compared exactly.
+func (w *Worker) ask(ctx context.Context, repository coordinator.Repository) {
+	if err := w.Store.ScheduleVerification(ctx, repository.ID, 0); err != nil &&
 		ctx.Err() == nil {
-		w.log.Warn("exact comparison is not asked for", zap.Inline(before), zap.Error(err))
+		w.log.Warn("exact comparison is not asked for", zap.Inline(repository), zap.Error(err))
 	}
 }
 

@@ -25,9 +25,13 @@ func (f *File) validateTLS(found *findings) {
 	if t.KeyPath != "" && t.Key != "" {
 		found.addf("tls.key_path", "key_path and key cannot both be set")
 	}
-	if f.TLSListenAddr == "" {
-		return
+	if f.TLSListenAddr != "" {
+		t.validateServed(found)
 	}
+}
+
+// validateServed reports what is missing where clients do connect with TLS.
+func (t *TLS) validateServed(found *findings) {
 	if t.CertificatePath == "" {
 		found.tolerate("tls.certificate_path", blank)
 	}
