@@ -117,16 +117,16 @@ func TestCloneBesideFetches(t *testing.T) {
 				peak.Store(max(peak.Load(), memory.HeapInuse))
 			}
 		})
-		assert.NoError(t, err)
 		assert.Equal(t, whole, got)
+		assert.NoError(t, err)
 	})
 	<-half
 	for i := range fetches {
 		running.Go(func() {
 			method := []string{uploadPack, sshUploadPack}[i%2]
 			got, err := client.fetch(t.Context(), method, size, func(int) {})
-			assert.NoError(t, err)
 			assert.Equal(t, size, got)
+			assert.NoError(t, err)
 		})
 	}
 	running.Wait()

@@ -43,7 +43,7 @@ func setReplicationFactor(ctx context.Context, cmd *cli.Command, config *configf
 			ReplicationFactor: int32(factor),
 		})
 		if err != nil {
-			return err //nolint:wrapcheck // Scripts know the bare text.
+			return err
 		}
 
 		return say(cmd.Root().Writer, "current assignments: %s\n",

@@ -118,10 +118,8 @@ func (w *world) run(t *testing.T, config verify.Config) {
 
 func (w *world) replica(t assert.TestingT, storage coordinator.Storage) coordinator.Replica {
 	repository, err := w.store.Load(context.Background(), 1)
-	if !assert.NoError(t, err) {
-		return coordinator.Replica{}
-	}
 	replica, _ := repository.Replica(storage)
+	assert.NoError(t, err)
 	return replica
 }
 

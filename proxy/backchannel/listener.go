@@ -121,7 +121,7 @@ func (l *Listener) Close() error {
 	for g := range greeting {
 		_ = g.Conn.Close() // whoever reads from it gets the error
 	}
-	return err //nolint:wrapcheck // stands for the wrapped listener
+	return err
 }
 
 func (l *Listener) forget(g *greeted) {

@@ -211,7 +211,7 @@ func (s info) onDisk(
 			StorageName: string(storage), RelativePath: found.ReplicaPath,
 		}})
 	if err != nil {
-		return false, err //nolint:wrapcheck // The caller looks at its code.
+		return false, err
 	}
 	return answer.GetExists(), nil
 }

@@ -40,8 +40,7 @@ func extend(loaded *Loaded, content []byte) (*Loaded, error) {
 
 	whole, err := parse(merged)
 	if err != nil {
-		var syntax *SyntaxError
-		if errors.As(err, &syntax) { // Its place is one in no file.
+		if syntax, ok := errors.AsType[*SyntaxError](err); ok { // Its place is one in no file.
 			syntax.Line, syntax.Column = 0, 0
 		}
 
@@ -62,8 +61,7 @@ func runCommand(path string) (map[string]any, error) {
 	command.WaitDelay = time.Second
 
 	if err := command.Run(); err != nil {
-		var exit *exec.ExitError
-		if !errors.As(err, &exit) {
+		if _, exited := errors.AsType[*exec.ExitError](err); !exited {
 			return nil, fmt.Errorf("running config command: %w", err)
 		}
 		if ctx.Err() != nil {

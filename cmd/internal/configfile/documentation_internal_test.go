@@ -60,8 +60,7 @@ func keysOf(kind reflect.Type, prefix string) []string {
 
 func fields(kind reflect.Type) func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
-		for i := range kind.NumField() {
-			field := kind.Field(i)
+		for field := range kind.Fields() {
 			if !field.Anonymous && field.Tag.Get("toml") == "" {
 				continue
 			}

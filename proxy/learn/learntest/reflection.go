@@ -3,6 +3,7 @@ package learntest
 
 import (
 	_ "embed"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
@@ -73,7 +74,10 @@ func (r *Reflection) ServerReflectionInfo(
 	if server == nil {
 		return status.Error(codes.Unimplemented, "no reflection")
 	}
-	return (*server).ServerReflectionInfo(stream)
+	if err := (*server).ServerReflectionInfo(stream); err != nil {
+		return fmt.Errorf("reflect: %w", err)
+	}
+	return nil
 }
 
 // described is what a node tells: its own files and those that they import.
