@@ -130,7 +130,7 @@ func unvotedCases() map[string]decideCase {
 			failed: true, locks: true, unseen: true, want: OutcomeUnknown, wantVerify: true,
 		},
 		"failed, others are about to vote": {failed: true, unseen: true, want: OutcomeNone},
-		"never writes":     {ok: "abc", never: true, want: OutcomeNone},
+		"never writes":                     {ok: "abc", never: true, want: OutcomeNone},
 		"deletion without votes": {
 			ok: "abc", wantRaise: "abc", wantVerify: true,
 		},
