@@ -104,6 +104,8 @@ type facts struct {
 	creation, neverWrites, locksFirst, alwaysVerify bool
 	// several says that the call may consist of several writes.
 	several bool
+	// unseen says that a node may still be at it, or that its end was not seen.
+	unseen bool
 }
 
 // decision is what to do at the end of a write.
@@ -132,6 +134,7 @@ func (w *Write) decide(result Result) decision {
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && result.PrimaryOK,
 		several:      w.options.Several,
+		unseen:       len(result.Running)+len(result.Lost) > 0,
 	})
 }
 
@@ -211,6 +214,9 @@ func (f facts) unvoted(verify bool) decision {
 	switch {
 	case f.primaryOK:
 		return decision{raise: f.ok | f.primary, verify: true}
+	case others == 0 && f.locksFirst && f.unseen && !f.creation:
+		// It may be done by whoever was not heard.
+		return decision{verify: true, outcome: OutcomeUnknown}
 	case others == 0 || f.creation:
 		return decision{verify: verify, outcome: OutcomeNone}
 	case f.locksFirst:

@@ -19,6 +19,7 @@ type decideCase struct {
 	locks     bool
 	verify    bool
 	several   bool
+	unseen    bool
 	want      Outcome
 	wantRaise string
 	// wantVerify is about what the record does not ask for by itself.
@@ -125,7 +126,11 @@ func unvotedCases() map[string]decideCase {
 			votes: votes{Aborted: true}, ok: "ab", wantRaise: "ab", wantVerify: true,
 		},
 		"failed, no votes": {failed: true, want: OutcomeNone},
-		"never writes":     {ok: "abc", never: true, want: OutcomeNone},
+		"failed, others are at it without votes": {
+			failed: true, locks: true, unseen: true, want: OutcomeUnknown, wantVerify: true,
+		},
+		"failed, others are about to vote": {failed: true, unseen: true, want: OutcomeNone},
+		"never writes":                     {ok: "abc", never: true, want: OutcomeNone},
 		"deletion without votes": {
 			ok: "abc", wantRaise: "abc", wantVerify: true,
 		},
@@ -164,7 +169,7 @@ func TestDecide(t *testing.T) {
 			got := decide(facts{
 				votes: tc.votes, primaryOK: !tc.failed, ok: letters(tc.ok), primary: letters("a"),
 				creation: tc.creation, neverWrites: tc.never, locksFirst: tc.locks,
-				alwaysVerify: tc.verify, several: tc.several,
+				alwaysVerify: tc.verify, several: tc.several, unseen: tc.unseen,
 			})
 			require.ErrorIs(t, got.err, tc.err)
 			require.Equal(t, letters(tc.wantRaise), got.raise)

@@ -36,17 +36,21 @@ func Draw(seed uint64) Script {
 }
 
 // settle leaves out what cannot be promised when the store forgets its latest statements: creations
-// and removals of that moment, and writes that a replica has missed.
+// and removals of that moment, what a proxy knew that dies in the same moment, and what is read
+// before the proxies have recorded again what was lost.
 func (s *Script) settle() {
 	if !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == StoreLost }) {
 		return
 	}
 	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool {
-		return !slices.Contains([]FaultKind{StoreLost, StoreSlow, StoreAway}, f.Kind)
+		return f.Kind == ProxyCrash || f.Kind == ProxyPause
 	})
 	for i, call := range s.Calls {
-		if call.Repository == lifecycle {
-			s.Calls[i].Repository, s.Calls[i].Kind = 0, Look
+		switch {
+		case call.Repository == lifecycle:
+			s.Calls[i].Repository, s.Calls[i].Kind = 0, Push
+		case call.looks():
+			s.Calls[i].Kind = Push
 		}
 	}
 }
