@@ -121,7 +121,7 @@ func sayBox(out io.Writer, rows [][2]string) error {
 // folded breaks a text of words into lines.
 func folded(text string, width int) []string {
 	var lines []string
-	for _, word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsSeq(text) {
 		last := len(lines) - 1
 		if last >= 0 && len(lines[last])+1+len(word) <= width {
 			lines[last] += " " + word
