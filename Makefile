@@ -38,6 +38,7 @@ test: PACKAGES += gcc
 test: packages ## every test, with the race detector
 	$(GO) test -race -timeout 15m ./...
 	$(GO) test -race -tags failpoints,sabotage ./transaction/failpoint
+	$(GO) test ./test/simulate/...
 
 .PHONY: acceptance
 acceptance: PACKAGES += gcc pgbouncer haproxy dnsmasq prometheus

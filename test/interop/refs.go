@@ -47,7 +47,10 @@ func writeRefs(t *take) {
 		r.writeRef(&gitalypb.WriteRefRequest{
 			Ref: []byte(name), Revision: []byte(step.to), OldRevision: []byte(step.old),
 		})
-		want := strings.TrimLeft(step.to, "0")
+		want := step.to
+		if want == zeroID {
+			want = ""
+		}
 		require.Equal(t, want, r.reference(name), "%s -> %s", step.old, step.to)
 	}
 }

@@ -14,13 +14,16 @@ const writesInTest = 16 * lanesCount
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestBundledNode tries the suite on bundled nodes.
+// TestBundledNode tries the suite on bundled nodes. That nobody was outdated is left to `make
+// interop`: the packages of `make test` share the machine, and a node that does not answer for a
+// second counts as ill.
 func TestBundledNode(t *testing.T) {
 	t.Parallel()
 
 	s := settings{
 		workers: workersDefault, writes: writesInTest, keep: t.TempDir(),
-		selected: regexp.MustCompile(""),
+		selected: regexp.MustCompile(
+			"^(creation|push|refs|operation|fetch|content|pool|mixed|crash)/"),
 	}
 	report := &report{out: t.Output()}
 	require.NoError(t, s.try(t.Context(), choose(s.selected), report))

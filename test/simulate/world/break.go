@@ -10,7 +10,9 @@ import (
 func (w *world) arrange() {
 	for _, f := range w.script.Faults {
 		if f.Step != "" {
+			w.mu.Lock() // Proxies pass steps already.
 			w.pending = append(w.pending, f)
+			w.mu.Unlock()
 			continue
 		}
 		if f.Kind == StoreLost {
