@@ -69,11 +69,12 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	metrics, err := newMetrics(dependencies.Registerer)
+	config = config.WithDefaults()
+	shared := &budget{limit: config.RouteBytes}
+	metrics, err := newMetrics(dependencies.Registerer, shared)
 	if err != nil {
 		return nil, err
 	}
-	config = config.WithDefaults()
 	c := &Coordinator{
 		config: config, store: dependencies.Store, lease: dependencies.Lease,
 		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
@@ -84,7 +85,6 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
 		turnsLeft: make(chan struct{}, 1),
 	}
-	shared := &budget{limit: config.RouteBytes}
 	for name, virtualStorage := range dependencies.Cluster.VirtualStorages {
 		c.groups[name] = c.newGroup(name, virtualStorage, views{
 			local: dependencies.Health, agreed: dependencies.Agreed,

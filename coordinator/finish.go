@@ -83,6 +83,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if decision.verify && (decision.raise == 0 || err != nil) {
 		w.verify(ctx)
 	}
+	w.countBehind(result)
 	w.hasten(ctx, result)
 	w.publish(ctx)
 	w.coordinator.metrics.writes.WithLabelValues(

@@ -15,18 +15,20 @@ type metrics struct {
 	elections *prometheus.CounterVec
 	retries   prometheus.Counter
 	leftOpen  prometheus.Gauge
+	turns     turnVectors
 }
 
 // groupMetrics are resolved once, since looking up labels costs more than a read.
 type groupMetrics struct {
 	reads []prometheus.Counter
+	turns turnMetrics
 }
 
 type cacheCounters struct {
 	hit, miss, populate, evict, stale prometheus.Counter
 }
 
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, cached *budget) (*metrics, error) {
 	m := &metrics{
 		reads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gitaly_praefect_read_distribution",
@@ -57,10 +59,15 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "gitaly_praefect_turns_left_open",
 			Help: "Turns that have ended here and not yet in the database, which does not answer",
 		}),
+		turns: newTurnVectors(),
 	}
-	for _, collector := range []prometheus.Collector{
+	for _, collector := range append(m.turns.all(),
 		m.reads, m.cache, m.turnWait, m.writes, m.elections, m.retries, m.leftOpen,
-	} {
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gitaly_praefect_route_cache_bytes",
+			Help: "Memory that the cache of routes takes, about",
+		}, func() float64 { return float64(cached.used.Load()) }),
+	) {
 		if err := registerer.Register(collector); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
 		}
@@ -69,7 +76,7 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 }
 
 func (m *metrics) group(name VirtualStorage, storages []Storage) groupMetrics {
-	var group groupMetrics
+	group := groupMetrics{turns: m.turns.group(string(name))}
 	for _, storage := range storages {
 		group.reads = append(group.reads,
 			m.reads.WithLabelValues(string(name), string(storage)))

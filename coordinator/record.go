@@ -51,7 +51,9 @@ func (w *Write) record(ctx context.Context, verdict verdictOn) error {
 	if err != nil {
 		return fmt.Errorf("record write of %s: %w", w.plan.Key, err)
 	}
+	begun := time.Now()
 	recorded, err := w.commit(ctx, outcome)
+	w.group.metrics.turns.record.Observe(time.Since(begun).Seconds())
 	if err != nil {
 		w.unrecorded(ctx, outcome, err)
 		return fmt.Errorf("record write of %s: %w: %w",
@@ -156,8 +158,7 @@ func (w *Write) recorded(verdict verdictOn, outcome WriteOutcome, recorded Recor
 	w.lagging |= w.members.minus(verdict.raise)
 	w.await = max(w.await, recorded.Await)
 	w.closeWindow()
-	turn := w.turn
-	w.turn = nil
+	turn := w.drop()
 	w.mu.Unlock()
 	if turn != nil {
 		w.coordinator.pass(turn, recorded.Wanted)

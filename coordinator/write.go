@@ -45,7 +45,9 @@ type Write struct {
 	options     WriteOptions
 	plan        Plan
 	members     set
-	line        *line
+	// absent is how many assigned replicas do not take part.
+	absent int
+	line   *line
 
 	// incarnation is the one that created the repository, if the write does.
 	incarnation Incarnation
@@ -57,6 +59,8 @@ type Write struct {
 	epoch   Epoch
 	base    Generation
 	turn    *held
+	// since is when it was taken.
+	since time.Time
 	// lapsed are participants that were not current when the turn was taken last.
 	lapsed set
 	// window says that the commit window is open.
@@ -178,6 +182,7 @@ func (w *Write) assign(r route, chosen participation) {
 	w.plan.Primary = w.group.storage(int(r.primary))
 	w.plan.Secondaries = w.group.storages(chosen.members.minus(r.primarySet()))
 	w.primary, w.epoch = w.plan.Primary, r.epoch
+	w.absent = r.assigned.minus(chosen.members).count()
 }
 
 // narrow leaves out who lapsed before anything was sent.
@@ -212,9 +217,11 @@ func (w *Write) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
 }
 
 func (w *Write) takeTurn(ctx context.Context) ([]transaction.Voter, error) {
+	begun := time.Now()
 	turn, repository, err := w.coordinator.take(ctx, w.line, Intent{
 		Kind: w.options.Kind, Participants: w.group.storages(w.members),
 	})
+	w.group.metrics.turns.tried(begun, err)
 	if err != nil {
 		if errors.Is(err, ErrRepositoryNotFound) {
 			w.group.routes.invalidate(w.plan.Key.RelativePath)
@@ -244,7 +251,8 @@ func (w *Write) begin(turn *held, repository Repository) (set, error) {
 	if lapsed.minus(fresh.joining) != 0 {
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	}
-	w.turn, w.epoch, w.base, w.lapsed = turn, repository.Epoch, repository.Generation, lapsed
+	w.hands(turn)
+	w.epoch, w.base, w.lapsed = repository.Epoch, repository.Generation, lapsed
 	return lapsed, nil
 }
 
@@ -294,9 +302,7 @@ func (w *Write) ReleaseTurn(ctx context.Context) {
 func (w *Write) putDown() *held {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	turn := w.turn
-	w.turn = nil
-	return turn
+	return w.drop()
 }
 
 // Committing says that the nodes begin to commit: until the record this process reads the

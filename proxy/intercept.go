@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,6 +29,8 @@ type around struct {
 	// pins go with what the proxy's own services ask nodes for a client.
 	pins    []pin
 	running *prometheus.GaugeVec
+	// requests counts calls by what clients say about themselves.
+	requests *requestCounts
 	// kinds are the members of running by kind of call. None is there before its first call.
 	kinds map[string]func() prometheus.Gauge
 	// named are the loggers of relayed methods, by their names. The fields that all calls of one
@@ -106,7 +109,7 @@ func (a *around) stream(
 	defer gauge.Dec()
 	e := &entered{ServerStream: stream, ctx: ctx, once: known && !called.ServerStream}
 	err := next(server, e)
-	v.leave(ctx, &a.room, err)
+	a.leave(ctx, v, err)
 	return e.finish(a, err)
 }
 
@@ -123,9 +126,22 @@ func (a *around) unary(
 	gauge.Inc()
 	defer gauge.Dec()
 	response, err := next(ctx, request)
-	v.leave(ctx, &a.room, err)
+	a.leave(ctx, v, err)
 	return response, err
 }
+
+// leave tells of a call that has ended. Health checks are not worth it.
+func (a *around) leave(ctx context.Context, v *visit, err error) {
+	if strings.HasPrefix(v.method, healthPrefix) {
+		return
+	}
+	_, hasDeadline := ctx.Deadline()
+	a.requests.count(v, hasDeadline, status.Code(err))
+	v.leave(ctx, &a.room, err)
+}
+
+// healthPrefix is that of the methods of the health service.
+const healthPrefix = "/grpc.health.v1.Health/"
 
 // streamStatus turns what a handler returns, or panics with, into a status.
 func (a *around) streamStatus(

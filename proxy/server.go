@@ -123,7 +123,7 @@ func (s *Server) prepare() error {
 		Help: "Total number of connections to Praefect",
 	}, []string{"type"})
 	for _, collector := range []prometheus.Collector{
-		calls, s.connections, around.panics, around.running,
+		calls, s.connections, around.panics, around.running, around.requests.vector,
 	} {
 		if err := s.dependencies.Registerer.Register(collector); err != nil {
 			return fmt.Errorf("register metrics: %w", err)
@@ -162,6 +162,7 @@ func newAround(handler *Handler, log *zap.Logger) *around {
 		log:      log.With(zap.String("system", "grpc"), zap.String("span.kind", "server")),
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
+		requests: newRequests(methods),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitaly_praefect_panics_total",
 			Help: "Calls that ended in a panic",

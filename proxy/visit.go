@@ -65,9 +65,6 @@ func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...
 
 // leave writes the line. It borrows room for its fields, which are large and many.
 func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
-	if strings.HasPrefix(v.method, "/grpc.health.v1.Health/") {
-		return
-	}
 	code := status.Code(err)
 	log := v.named
 	if log == nil {

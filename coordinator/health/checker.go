@@ -2,7 +2,6 @@ package health
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -59,6 +58,7 @@ type node struct {
 	name
 	healthy atomic.Bool
 	gauge   prometheus.Gauge
+	up      prometheus.Gauge
 	latency prometheus.Observer
 
 	mu sync.Mutex // guards the field below and the changes of healthy
@@ -74,19 +74,9 @@ func New(
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	healthy := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "gitaly_praefect_storage_healthy",
-		Help: "1 while the storage answers this process, else 0",
-	}, []string{"virtual_storage", "gitaly_storage"})
-	latency := prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "gitaly_praefect_node_latency",
-		Help:    "Time that nodes took to answer health checks, in seconds",
-		Buckets: prometheus.ExponentialBuckets(0.0005, 4, 7),
-	}, []string{"gitaly_storage"})
-	for _, collector := range []prometheus.Collector{healthy, latency} {
-		if err := registerer.Register(collector); err != nil {
-			return nil, fmt.Errorf("register metrics: %w", err)
-		}
+	metrics, err := newMetrics(registerer, config)
+	if err != nil {
+		return nil, err
 	}
 	c := &Checker{
 		prober: prober, config: config.withDefaults(), byName: map[name]*node{}, log: log,
@@ -96,8 +86,9 @@ func New(
 		for _, storage := range members.Storages {
 			added := &node{
 				name:    name{virtualStorage, storage},
-				gauge:   healthy.WithLabelValues(string(virtualStorage), string(storage)),
-				latency: latency.WithLabelValues(string(storage)),
+				gauge:   metrics.healthy.WithLabelValues(string(virtualStorage), string(storage)),
+				up:      metrics.up.WithLabelValues(string(storage)),
+				latency: metrics.latency.WithLabelValues(string(storage)),
 			}
 			c.nodes = append(c.nodes, added)
 			c.byName[added.name] = added
@@ -168,6 +159,11 @@ func (c *Checker) Report(
 func (c *Checker) judge(about *node, verdict Verdict, reason error) {
 	about.mu.Lock()
 	defer about.mu.Unlock()
+	if verdict == Serving {
+		about.up.Set(1)
+	} else {
+		about.up.Set(0)
+	}
 	before := about.healthy.Load()
 	after := about.next(before, verdict, c.config.Misses)
 	if before == after {

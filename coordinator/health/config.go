@@ -21,6 +21,9 @@ type Config struct {
 	Timeout time.Duration
 	// Misses is how many unanswered checks in a row make a storage unhealthy. Default 2.
 	Misses int
+	// LatencyBuckets are the upper bounds in seconds of the histogram of answers. Default: those of
+	// the Prometheus library.
+	LatencyBuckets []float64
 }
 
 func (c Config) withDefaults() Config {

@@ -51,6 +51,9 @@ type Config struct {
 	StatementTimeout time.Duration
 	// Tracer, if not nil, sees every statement.
 	Tracer pgx.QueryTracer
+	// OnListen, if not nil, is told when a connection for notices is made and when it is lost. It
+	// must return at once.
+	OnListen func(connected bool)
 }
 
 // WithDefaults fills in what is zero.

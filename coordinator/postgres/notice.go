@@ -65,7 +65,9 @@ func (s *Store) listen(
 	if err != nil {
 		return err
 	}
+	s.onListen(true)
 	defer func() {
+		s.onListen(false)
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
 		defer cancel()
 		// It may be broken, which is no news here.

@@ -221,3 +221,15 @@ var listTurnsSQL string
 
 //go:embed sql/list_repairs.sql
 var listRepairsSQL string
+
+//go:embed sql/count_unavailable.sql
+var countUnavailableSQL string
+
+//go:embed sql/count_repairs.sql
+var countRepairsSQL string
+
+//go:embed sql/count_audits.sql
+var countAuditsSQL string
+
+//go:embed sql/count_work.sql
+var countWorkSQL string

@@ -23,6 +23,7 @@ type Store struct {
 	// listener is how to connect for notices.
 	listener *pgx.ConnConfig
 	timeout  time.Duration
+	onListen func(connected bool)
 	// renewals counts, since not each one prunes.
 	renewals atomic.Uint64
 	log      *zap.Logger
@@ -42,8 +43,12 @@ func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
+	onListen := config.OnListen
+	if onListen == nil {
+		onListen = func(bool) {}
+	}
 	return &Store{
-		pool: pool, listener: listener,
+		pool: pool, listener: listener, onListen: onListen,
 		timeout: config.WithDefaults().StatementTimeout, log: log,
 	}, nil
 }

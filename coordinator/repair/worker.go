@@ -83,7 +83,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
-	metrics, err := newMetrics(dependencies.Registerer)
+	metrics, err := newMetrics(dependencies.Registerer, config)
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +126,7 @@ func (w *Worker) begin(ctx context.Context, repairs *sync.WaitGroup) {
 		Claim:   coordinator.ClaimID(w.random.ID()),
 		Targets: targets, TTL: w.config.Claim,
 	})
+	w.metrics.claims.Observe(time.Since(begun).Seconds())
 	if err != nil {
 		if ctx.Err() == nil {
 			w.log.Warn("due repairs are not claimed", zap.Error(err))

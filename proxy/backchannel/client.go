@@ -144,7 +144,7 @@ func (s *clientState) start(conn net.Conn) (net.Conn, error) {
 	if _, err := conn.Write([]byte(magicBackchannel)); err != nil {
 		return nil, fmt.Errorf("write magic bytes: %w", err)
 	}
-	session, err := yamux.Client(newJoined(conn), s.cfg.yamux(s.log))
+	session, err := yamux.Client(newJoined(s.cfg.measure(conn)), s.cfg.yamux(s.log))
 	if err != nil {
 		return nil, fmt.Errorf("create yamux client: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/go-multierror"
 	"github.com/hashicorp/yamux"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 )
 
@@ -55,6 +56,9 @@ type Config struct {
 	// HandshakeTimeout bounds everything before the first HTTP/2 frame: TLS,
 	// the first bytes that tell the kind of connection, the HTTP/2 preface.
 	HandshakeTimeout time.Duration
+	// ReadSizes and WriteSizes, if neither is nil, observe the bytes of each
+	// read and write of the connection below.
+	ReadSizes, WriteSizes prometheus.Observer
 }
 
 // DefaultConfig returns the values that are used on connections in both

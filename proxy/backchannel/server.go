@@ -61,7 +61,7 @@ func (s *Server) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, 
 func (s *Server) multiplex(
 	conn net.Conn, info credentials.AuthInfo,
 ) (net.Conn, credentials.AuthInfo, error) {
-	session, err := yamux.Server(newJoined(conn), s.cfg.yamux(s.log))
+	session, err := yamux.Server(newJoined(s.cfg.measure(conn)), s.cfg.yamux(s.log))
 	if err != nil {
 		return nil, nil, fmt.Errorf("create yamux server: %w", err)
 	}

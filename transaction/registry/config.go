@@ -23,6 +23,11 @@ type Config struct {
 	RecordTimeout time.Duration
 	// ConfirmTimeout is how long taking a straggler back in may take. Default 5 s.
 	ConfirmTimeout time.Duration
+	// LatencyBuckets are the upper bounds in seconds of the histogram of votes' delays. Default:
+	// those of the Prometheus library.
+	LatencyBuckets []float64
+	// VotersMax is how many voters a transaction may have, for a histogram. Default 8.
+	VotersMax int
 }
 
 // Defaults of Config.
@@ -34,6 +39,7 @@ const (
 	defaultGraceMax       = 500 * time.Millisecond
 	defaultRecordTimeout  = 30 * time.Second
 	defaultConfirmTimeout = 5 * time.Second
+	defaultVotersMax      = 8
 )
 
 // WithDefaults returns c with defaults in place of what is zero.
@@ -53,6 +59,9 @@ func (c Config) WithDefaults() Config {
 		if *field.value == 0 {
 			*field.value = field.fallback
 		}
+	}
+	if c.VotersMax == 0 {
+		c.VotersMax = defaultVotersMax
 	}
 	return c
 }
@@ -75,6 +84,9 @@ func (c Config) Validate() error {
 		if field.value < 0 {
 			return fmt.Errorf("%w: %s of %s", ErrInvalidConfig, field.name, field.value)
 		}
+	}
+	if c.VotersMax < 0 {
+		return fmt.Errorf("%w: number of voters of %d", ErrInvalidConfig, c.VotersMax)
 	}
 	if c.GraceMin > c.GraceMax {
 		return fmt.Errorf("%w: least grace %s above greatest %s",

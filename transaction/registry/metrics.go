@@ -22,6 +22,7 @@ type metrics struct {
 	late     *prometheus.CounterVec
 	ejected  prometheus.Counter
 	live     prometheus.Gauge
+	evidence *prometheus.CounterVec
 
 	// Resolved once, since looking up labels costs more than the rest of a vote.
 	counters map[voteKey]prometheus.Counter
@@ -29,6 +30,7 @@ type metrics struct {
 	started  prometheus.Counter
 	canceled prometheus.Counter
 	invalid  prometheus.Counter
+	parts    map[transaction.Evidence]prometheus.Counter
 }
 
 type voteKey struct {
@@ -36,14 +38,11 @@ type voteKey struct {
 	decision transaction.Decision
 }
 
-// delayBuckets reach from a vote that decides a round by itself to the vote timeout of nodes.
-func delayBuckets() []float64 { return prometheus.ExponentialBuckets(0.0005, 4, 10) }
-
-func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
+func newMetrics(registerer prometheus.Registerer, config Config) (*metrics, error) {
 	delay := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gitaly_praefect_transactions_delay_seconds",
-		Help:    "Delay between casting a vote and its decision",
-		Buckets: delayBuckets(),
+		Help:    "Delay between casting a vote and reaching quorum",
+		Buckets: config.LatencyBuckets,
 	}, []string{"action"})
 	m := &metrics{
 		actions: counters("gitaly_praefect_transactions_total",
@@ -51,13 +50,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 		delay: delay.WithLabelValues("vote"),
 		rounds: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "gitaly_praefect_subtransactions_per_transaction_total",
-			Help:    "The number of rounds of a single transaction",
+			Help:    "The number of subtransactions created for a single registered transaction",
 			Buckets: []float64{0, 1, 2, 4, 8, 16, 32, 256, 2048},
 		}),
 		voters: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "gitaly_praefect_voters_per_transaction_total",
 			Help:    "The number of voters a given transaction was created with",
-			Buckets: prometheus.LinearBuckets(1, 1, 8),
+			Buckets: prometheus.LinearBuckets(1, 1, config.VotersMax),
 		}, []string{"virtual_storage"}),
 		votes: counters("gitaly_praefect_votes_total",
 			"Votes by phase and decision", "phase", "decision"),
@@ -79,11 +78,13 @@ func newMetrics(registerer prometheus.Registerer) (*metrics, error) {
 			Name: "gitaly_praefect_transactions_live",
 			Help: "Transactions under way",
 		}),
+		evidence: counters("gitaly_praefect_evidence_total",
+			"Voters of ended writes by what is known of their part in the last one", "evidence"),
 	}
 	m.resolve()
 	for _, c := range []prometheus.Collector{
 		m.actions, delay, m.rounds, m.voters, m.votes, m.lost, m.records, m.rejected, m.late,
-		m.ejected, m.live,
+		m.ejected, m.live, m.evidence,
 	} {
 		if err := registerer.Register(c); err != nil {
 			return nil, fmt.Errorf("register metrics: %w", err)
@@ -105,6 +106,10 @@ func (m *metrics) resolve() {
 		transaction.Abort:  m.actions.WithLabelValues("failed"),
 		transaction.Stop:   m.actions.WithLabelValues("stopped"),
 	}
+	m.parts = make(map[transaction.Evidence]prometheus.Counter)
+	for evidence := transaction.Untouched; evidence <= transaction.Dissented; evidence++ {
+		m.parts[evidence] = m.evidence.WithLabelValues(evidence.String())
+	}
 	m.counters = make(map[voteKey]prometheus.Counter)
 	for phase := transaction.Unknown; phase <= transaction.Preparing; phase++ {
 		for decision := transaction.Commit; decision <= transaction.Stop; decision++ {
@@ -125,6 +130,12 @@ func (m *metrics) finished(s transaction.Summary) {
 	m.rounds.Observe(float64(s.Rounds))
 	m.lost.Add(float64(s.LostRounds))
 	m.live.Dec()
+	if !s.Prepared {
+		return // Nobody voted on a write.
+	}
+	for _, voter := range s.Voters {
+		m.parts[voter.Evidence].Inc()
+	}
 }
 
 func (m *metrics) decided(phase transaction.Phase, decision transaction.Decision) {

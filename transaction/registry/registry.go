@@ -39,7 +39,7 @@ func New(registerer prometheus.Registerer, log *zap.Logger, config Config) (*Reg
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	m, err := newMetrics(registerer)
+	m, err := newMetrics(registerer, config)
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"praefect/proxy/telemetry"
 )
 
 const (
@@ -18,6 +20,8 @@ const (
 	headerTimeout = 5 * time.Second
 	// scrapesMax bounds how many scrapes are answered at once.
 	scrapesMax = 4
+	// sizeBuckets reach from one byte to a mebibyte in steps of four.
+	sizeBuckets = 11
 )
 
 // newRegistry returns a registry of the server's own with what every Go program tells about itself.
@@ -43,12 +47,39 @@ func newRegistry(version string) (*prometheus.Registry, error) {
 	return registry, nil
 }
 
-// serveMetrics answers GET /metrics on the listener, and below /debug/pprof what the process does
-// and where its memory is. It returns what ends that.
-func serveMetrics(listener net.Listener, registry *prometheus.Registry) func() error {
+// startMeasuring makes what measures connections and calls to nodes.
+func (s *server) startMeasuring() (err error) {
+	s.clients, err = telemetry.NewClients(s.metrics, s.Config.Prometheus.GRPCLatencyBuckets)
+	if err != nil {
+		return err
+	}
+	sizes := func(name, help string) prometheus.Histogram {
+		return prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "gitaly_backchannel_yamux_" + name + "_size_bytes", Help: help,
+			Buckets: prometheus.ExponentialBuckets(1, 4, sizeBuckets),
+		})
+	}
+	reads := sizes("read", "Bytes that each read of a multiplexed connection returned")
+	writes := sizes("write", "Bytes that each write to a multiplexed connection took")
+	if err := errors.Join(s.metrics.Register(reads), s.metrics.Register(writes)); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
+	}
+	s.multiplexing = s.Config.Multiplexing()
+	s.multiplexing.ReadSizes, s.multiplexing.WriteSizes = reads, writes
+
+	return nil
+}
+
+// serveMetrics answers GET /metrics and /db_metrics on the listener, and below /debug/pprof what
+// the process does and where its memory is. It returns what ends that.
+func serveMetrics(listener net.Listener, registry, database *prometheus.Registry) func() error {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{
-		Registry: registry, MaxRequestsInFlight: scrapesMax,
+	mux.Handle("GET /metrics", promhttp.InstrumentMetricHandler(registry,
+		promhttp.HandlerFor(registry, promhttp.HandlerOpts{
+			Registry: registry, MaxRequestsInFlight: scrapesMax,
+		})))
+	mux.Handle("GET /db_metrics", promhttp.HandlerFor(database, promhttp.HandlerOpts{
+		MaxRequestsInFlight: scrapesMax,
 	}))
 	// Importing the package registers it with a server that is not used here.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)

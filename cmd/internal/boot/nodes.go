@@ -33,13 +33,15 @@ func (s *server) startNodes(context.Context) (err error) {
 	// The checks use the connections, and the connections report to the checks.
 	probes := &prober{}
 	s.health, err = health.New(
-		probes, s.Config.Cluster(), s.metrics, s.log.Named("health"), health.Config{})
+		probes, s.Config.Cluster(), s.metrics, s.log.Named("health"), health.Config{
+			LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
+		})
 	if err != nil {
 		return err
 	}
 
 	config := backend.DefaultConfig()
-	config.Multiplexing = s.Config.Multiplexing()
+	config.Multiplexing = s.multiplexing
 	config.TLS = s.nodes.Client()
 	s.pool, err = backend.Dial(s.Config.Nodes(), backend.Dependencies{
 		Votes: func(node backend.Node) gitalypb.RefTransactionServer {
@@ -48,7 +50,8 @@ func (s *server) startNodes(context.Context) (err error) {
 		VoteOptions: []grpc.ServerOption{
 			grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend"))),
 		},
-		DialOptions:  relay.DialOptions(),
+		DialOptions:  append(relay.DialOptions(), s.clients.DialOptions()...),
+		ReadOptions:  s.clients.DialOptions(),
 		Sidechannels: s.sidechannels,
 		OnBroken:     s.broken,
 	}, s.log, config)

@@ -62,11 +62,7 @@ type closer struct {
 // during the start. An error says what could not be started, what failed while serving, or that the
 // grace was over before everything had ended; in the last case some goroutines are left.
 func Run(ctx context.Context, log *zap.Logger, options Options) error {
-	s := &server{
-		Options: options, log: log,
-		serving: newGroup(ctx), workers: newGroup(ctx), turns: newGroup(ctx), leases: newGroup(ctx),
-	}
-
+	s := newServer(ctx, log, options)
 	err := s.start(ctx)
 	switch {
 	case err == nil:
@@ -77,6 +73,13 @@ func Run(ctx context.Context, log *zap.Logger, options Options) error {
 	}
 
 	return errors.Join(err, s.end(ctx))
+}
+
+func newServer(ctx context.Context, log *zap.Logger, options Options) *server {
+	return &server{
+		Options: options, log: log,
+		serving: newGroup(ctx), workers: newGroup(ctx), turns: newGroup(ctx), leases: newGroup(ctx),
+	}
 }
 
 // newGroup makes a group whose context has the values of the given one, but not its end.

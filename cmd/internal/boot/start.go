@@ -29,12 +29,18 @@ import (
 	"praefect/proxy/relay"
 	"praefect/proxy/replicate"
 	"praefect/proxy/sidechannel"
+	"praefect/proxy/telemetry"
 	"praefect/transaction/registry"
 )
 
 // parts are what a server consists of, in the order in which they are made.
 type parts struct {
-	metrics      *prometheus.Registry
+	metrics *prometheus.Registry
+	clients *telemetry.Clients
+	// databaseMetrics has what scrapes ask the database for.
+	databaseMetrics *prometheus.Registry
+	// multiplexing holds the bounds of multiplexed connections, and measures them.
+	multiplexing backchannel.Config
 	store        *postgres.Store
 	votes        *registry.Registry
 	sidechannels *sidechannel.Registry
@@ -64,6 +70,7 @@ func (s *server) start(ctx context.Context) error {
 		{"coordinator", s.startCoordinator},
 		{"calls", s.startCalls},
 		{"workers", s.startWorkers},
+		{"counts", s.startCensus},
 		{"health checks", s.awaitHealth},
 		{"lease", s.awaitLease},
 		{"listeners", s.startListeners},
@@ -83,6 +90,10 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 	if s.metrics, err = newRegistry(s.Version); err != nil {
 		return err
 	}
+	s.databaseMetrics = prometheus.NewRegistry()
+	if err := s.startMeasuring(); err != nil {
+		return err
+	}
 	if s.Config.PrometheusListenAddr == "" {
 		return nil
 	}
@@ -92,13 +103,17 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 		return err
 	}
 	s.log.Info("starting prometheus listener", zap.Stringer("address", listener.Addr()))
-	s.onEnd("metrics", serveMetrics(listener, s.metrics))
+	s.onEnd("metrics", serveMetrics(listener, s.metrics, s.databaseMetrics))
 
 	return nil
 }
 
 func (s *server) startDatabase(ctx context.Context) (err error) {
-	s.store, err = openDatabase(ctx, s.log, s.Config.Database.Config())
+	config := s.Config.Database.Config()
+	if config.OnListen, err = countListening(s.metrics); err != nil {
+		return err
+	}
+	s.store, err = openDatabase(ctx, s.log, config)
 	if err != nil {
 		return err
 	}
@@ -110,8 +125,12 @@ func (s *server) startDatabase(ctx context.Context) (err error) {
 }
 
 func (s *server) startVoting(context.Context) (err error) {
-	s.votes, err = registry.New(
-		s.metrics, s.log, s.Config.Transactions.Registry())
+	config := s.Config.Transactions.Registry()
+	config.LatencyBuckets = s.Config.Prometheus.GRPCLatencyBuckets
+	for _, virtual := range s.Config.VirtualStorages {
+		config.VotersMax = max(config.VotersMax, len(virtual.Nodes))
+	}
+	s.votes, err = registry.New(s.metrics, s.log, config)
 
 	return err
 }
@@ -202,7 +221,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{
-		Multiplexing:     s.Config.Multiplexing(),
+		Multiplexing:     s.multiplexing,
 		LatencyBuckets:   s.Config.Prometheus.GRPCLatencyBuckets,
 		MaxConnectionAge: time.Duration(s.Config.MaxConnectionAge),
 	})
@@ -231,7 +250,9 @@ func (s *server) startWorkers(context.Context) error {
 		Health:     s.health,
 		Due:        s.coordinator.RepairDue(),
 		Registerer: s.metrics,
-	}, s.log.Named("repair"), repair.Config{})
+	}, s.log.Named("repair"), repair.Config{
+		LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,141 @@
+package boot
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"praefect/cmd/internal/configfile"
+	"praefect/test/pgtest"
+)
+
+// row is what docs/metrics.md says of a metric.
+type row struct{ kind, labels string }
+
+// page reads the tables of the page.
+func page(t *testing.T) map[string]row {
+	t.Helper()
+	content, err := os.ReadFile("../../../docs/metrics.md")
+	require.NoError(t, err)
+	rows := map[string]row{}
+	line := regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| ([a-z]+) \\| (.*?) \\| (.+) \\|$")
+	for _, found := range line.FindAllStringSubmatch(string(content), -1) {
+		require.NotContains(t, rows, found[1], "named twice")
+		rows[found[1]] = row{kind: found[2], labels: strings.ReplaceAll(found[3], "`", "")}
+	}
+
+	return rows
+}
+
+// described lists the metrics of a registry, whether or not there is anything to show of them yet,
+// with their labels.
+func described(t *testing.T, registry *prometheus.Registry) map[string]string {
+	t.Helper()
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		defer close(descriptions)
+		registry.Describe(descriptions)
+	}()
+	parts := regexp.MustCompile(
+		`^Desc\{fqName: ("[^"]*"), help: .*, constLabels: \{(.*)\}, variableLabels: \{(.*)\}\}$`)
+	found := map[string]string{}
+	for description := range descriptions {
+		read := parts.FindStringSubmatch(description.String())
+		require.NotNil(t, read, "%s", description)
+		name, err := strconv.Unquote(read[1])
+		require.NoError(t, err)
+		if standard(name) {
+			continue
+		}
+		var labels []string
+		for _, label := range strings.Split(read[2]+","+read[3], ",") {
+			if label, _, _ = strings.Cut(label, "="); label != "" {
+				labels = append(labels, label)
+			}
+		}
+		slices.Sort(labels)
+		found[name] = cmp.Or(strings.Join(labels, ", "), "-")
+	}
+
+	return found
+}
+
+// standard metrics are those of every Go program.
+func standard(name string) bool {
+	return strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") ||
+		strings.HasPrefix(name, "promhttp_")
+}
+
+// started is a server without nodes.
+func started(t *testing.T) *server {
+	t.Helper()
+	database := pgtest.Migrated(t)
+	dir := t.TempDir()
+	path := filepath.Join(dir, "config.toml")
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
+socket_path = %q
+[database]
+host = %q
+port = %s
+user = %q
+password = %q
+dbname = %q
+[[virtual_storage]]
+name = "default"
+[[virtual_storage.node]]
+storage = "gitaly-1"
+address = "unix:/nonexistent/gitaly.socket"
+`, filepath.Join(dir, "s"), database.Host, database.Port, database.User, database.Password,
+		database.DBName), 0o600))
+	loaded, err := configfile.Load(path)
+	require.NoError(t, err)
+	s := newServer(t.Context(), zap.NewNop(), Options{Config: &loaded.File, Version: "v1"})
+	require.NoError(t, s.start(t.Context()))
+	t.Cleanup(func() { require.NoError(t, s.end(t.Context())) })
+
+	return s
+}
+
+// TestMetricsPage compares docs/metrics.md with what a server has: each metric, its labels and its
+// type.
+func TestMetricsPage(t *testing.T) {
+	t.Parallel()
+	rows := page(t)
+	s := started(t)
+	have := map[string]string{}
+	for _, registry := range []*prometheus.Registry{s.metrics, s.databaseMetrics} {
+		for name, labels := range described(t, registry) {
+			have[name] = labels
+			if assert.Contains(t, rows, name, "not in docs/metrics.md") {
+				assert.Equal(t, labels, rows[name].labels, name)
+			}
+		}
+		families, err := registry.Gather()
+		require.NoError(t, err)
+		for _, family := range families {
+			if !standard(family.GetName()) {
+				assert.Equal(t, rows[family.GetName()].kind, kindOf(family.GetType()),
+					family.GetName())
+			}
+		}
+	}
+	for name := range rows {
+		if name != "gitaly_praefect_certificate_expiry_timestamp_seconds" { // With TLS only.
+			assert.Contains(t, have, name, "only in docs/metrics.md")
+		}
+	}
+}
+
+func kindOf(kind dto.MetricType) string { return strings.ToLower(kind.String()) }

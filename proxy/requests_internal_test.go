@@ -1,0 +1,75 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+
+	"praefect/proxy/method"
+)
+
+const refExistsName = "/gitaly.RefService/RefExists"
+
+func calling(name string, pairs ...string) *visit {
+	return &visit{method: name, incoming: metadata.Pairs(pairs...)}
+}
+
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	told := calling(refExistsName, "x-gitlab-client-name", "gitlab-web", "call_site", "site",
+		"authorization", "Bearer v2.00.1", "deadline_type", "regular")
+	r.count(told, true, codes.OK)
+	r.count(told, true, codes.OK)
+	r.count(calling(refExistsName), false, codes.Unauthenticated)
+	r.count(calling("/no.Such/Method"), false, codes.Unimplemented)
+	require.NoError(t, testutil.CollectAndCompare(r.vector, strings.NewReader(strings.NewReplacer(
+		"NAME", "gitaly_service_client_requests_total",
+		"REF", `grpc_method="RefExists",grpc_service="gitaly.RefService",`+
+			`method_operation="accessor",method_scope="repository"`,
+		"NONE", `grpc_method="unknown",grpc_service="unknown",`+
+			`method_operation="unknown",method_scope="unknown"`,
+	).Replace(`
+# HELP NAME Ended calls of clients, by what they say about themselves
+# TYPE NAME counter
+NAME{auth_version="v2",call_site="site",client_name="gitlab-web",deadline_type="regular",`+
+		`grpc_code="OK",REF} 2
+NAME{auth_version="unknown",call_site="unknown",client_name="unknown",deadline_type="none",`+
+		`grpc_code="Unauthenticated",REF} 1
+NAME{auth_version="unknown",call_site="unknown",client_name="unknown",deadline_type="none",`+
+		`grpc_code="Unimplemented",NONE} 1
+`))))
+}
+
+// TestRequestsAreBounded lets a client that calls itself something else each time make no more
+// series than there may be.
+func TestRequestsAreBounded(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	kinds := make(map[requestKind]struct{})
+	for i := range requestSeriesMax {
+		kinds[requestKind{client: fmt.Sprint(i)}] = struct{}{}
+	}
+	known := *r.known.Load()
+	for kind := range kinds {
+		known[kind] = nil
+	}
+	for i := range 100 {
+		r.count(calling(refExistsName, "client_name", fmt.Sprint("new", i)), false, codes.OK)
+	}
+	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
+	require.Len(t, *r.known.Load(), requestSeriesMax)
+}
+
+// TestCountingTakesNoMemory counts a call of a known kind.
+func TestCountingTakesNoMemory(t *testing.T) {
+	r := newRequests(method.Builtin())
+	v := calling(refExistsName, "client_name", "gitlab-web", "call_site", "site")
+	r.count(v, false, codes.OK)
+	require.Zero(t, testing.AllocsPerRun(100, func() { r.count(v, false, codes.OK) }))
+}
