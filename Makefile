@@ -69,6 +69,17 @@ chaos-sabotage: packages ## the same against binaries with a rule left out: all 
 	$(GO) run ./test/chaos -sabotage -variant "$(VARIANT)" -seed $(SEED) -minutes $(MINUTES) \
 		-proxies $(PROXIES) -nodes $(NODES)
 
+# SHORT=-short leaves out what takes minutes; WRITE=1 writes docs/model.md.
+.PHONY: model
+model: PACKAGES += spin gcc
+model: packages ## explore the protocol exhaustively with spin
+	$(GO) run ./test/model $(SHORT)
+
+.PHONY: model-switches
+model-switches: PACKAGES += spin gcc
+model-switches: packages ## leave each rule out of the model: what it prevents must happen
+	$(GO) run ./test/model -switches $(if $(WRITE),-write)
+
 .PHONY: verify
 verify: $(LINT) ## format, generated code, modules, lint and the rules of test/tidy
 	$(LINT) fmt --diff
