@@ -3,7 +3,7 @@
 //
 // It does not look at the code: what it shows is that the rules suffice, and, rule by rule, that
 // they are needed. A configuration explores a part of what may happen, to its end; docs/model.md
-// says which. Package abstract has the same rules as a relation in Go, for replaying traces.
+// says which.
 package main
 
 import (
