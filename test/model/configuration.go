@@ -14,15 +14,30 @@ type configuration struct {
 // than a machine can explore in minutes; each of these leaves out what its neighbours cover.
 func configurations() []configuration {
 	return []configuration{
-		{"crash", "one write; a proxy dies at any step, the other recovers",
-			[]string{"W1=0", "FAULTS=1", "CRASH", "RECOVERERS=2"}, true},
-		{"freeze", "one write; a proxy loses its lease at any step and goes on later",
-			[]string{"W1=0", "FAULTS=1", "FREEZE", "RECOVERERS=2"}, true},
-		{"node", "one write; a node dies at any step and comes back; election, repair",
-			[]string{"W1=0", "FAULTS=1", "NODE", "REPAIR=1", "RECOVERERS=1"}, true},
-		{"away", "one write whose record gets no answer; recovery by another proxy, repair",
-			[]string{"W1=0", "FAULTS=1", "AWAY", "REPAIR=1", "RECOVERERS=1"}, true},
-		{"race", "two writes through two proxies, no fault: turns, slow nodes, late confirmations",
-			[]string{"W1=0", "W2=1", "FAULTS=0", "RECOVERERS=1"}, true},
+		{
+			"crash", "one write; a proxy dies at any step, the other recovers",
+			[]string{"W1=0", "FAULTS=1", "CRASH", "RECOVERERS=2"},
+			true,
+		},
+		{
+			"freeze", "one write; a proxy loses its lease at any step and goes on later",
+			[]string{"W1=0", "FAULTS=1", "FREEZE", "RECOVERERS=2"},
+			true,
+		},
+		{
+			"node", "one write; a node dies at any step and comes back; election, repair",
+			[]string{"W1=0", "FAULTS=1", "NODE", "REPAIR=1", "RECOVERERS=1"},
+			true,
+		},
+		{
+			"away", "one write whose record gets no answer; recovery by another proxy, repair",
+			[]string{"W1=0", "FAULTS=1", "AWAY", "REPAIR=1", "RECOVERERS=1"},
+			true,
+		},
+		{
+			"race", "two writes through two proxies, no fault: turns, slow nodes, late confirmations",
+			[]string{"W1=0", "W2=1", "FAULTS=0", "RECOVERERS=1"},
+			true,
+		},
 	}
 }

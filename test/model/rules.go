@@ -20,20 +20,32 @@ func rules() []rule {
 	frozen := []string{"W1=0", "FAULTS=1", "FREEZE", "RECOVERERS=1"}
 	crashed := []string{"W1=0", "FAULTS=1", "CRASH", "RECOVERERS=1"}
 	return []rule{
-		{"COPIES", "PREPARED is won, and the write recorded, with the minimum of copies", one,
-			"P1 copies"},
-		{"SUCCESSOR", "a primary that did not confirm is replaced by the record", one,
-			"P1 copies"},
+		{
+			"COPIES", "PREPARED is won, and the write recorded, with the minimum of copies", one,
+			"P1 copies",
+		},
+		{
+			"SUCCESSOR", "a primary that did not confirm is replaced by the record", one,
+			"P1 copies",
+		},
 		{"RECORD", "the outcome is recorded before the answer", one, "P4 divergence"},
-		{"LEASE", "the lease is looked at before each release of COMMIT", frozen,
-			"P4 divergence"},
-		{"SETTLE", "nodes that may still act on a recovered write are compared once more", frozen,
-			"P4 divergence"},
+		{
+			"LEASE", "the lease is looked at before each release of COMMIT", frozen,
+			"P4 divergence",
+		},
+		{
+			"SETTLE", "nodes that may still act on a recovered write are compared once more", frozen,
+			"P4 divergence",
+		},
 		{"DIGEST", "recovery keeps only replicas that hold the same", crashed, "P4 divergence"},
-		{"INTENT", "the intent is durable before anybody is told COMMIT", crashed,
-			"P4 divergence"},
-		{"INCARNATION", "a restarted process does not renew its predecessor's lease", crashed,
-			"stuck turn-held"},
+		{
+			"INTENT", "the intent is durable before anybody is told COMMIT", crashed,
+			"P4 divergence",
+		},
+		{
+			"INCARNATION", "a restarted process does not renew its predecessor's lease", crashed,
+			"stuck turn-held",
+		},
 	}
 }
 
