@@ -85,9 +85,17 @@ func (s settings) explore(ctx context.Context, output io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(output, "model: properties=%d violations=%d\n", properties, violations)
-	if violations > 0 {
-		return errViolated
+	err = say(output, "model: properties=%d violations=%d\n", properties, violations)
+	if err == nil && violations > 0 {
+		err = errViolated
+	}
+	return err
+}
+
+// say prints.
+func say(output io.Writer, format string, values ...any) error {
+	if _, err := fmt.Fprintf(output, format, values...); err != nil {
+		return fmt.Errorf("print: %w", err)
 	}
 	return nil
 }
@@ -112,11 +120,13 @@ func (s settings) leaveOut(ctx context.Context, output io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(output, "switches: rules=%d caught=%d\n", len(chosen), caught)
-	if caught < len(chosen) {
+	err = say(output, "switches: rules=%d caught=%d\n", len(chosen), caught)
+	switch {
+	case err != nil:
+		return err
+	case caught < len(chosen):
 		return errUncaught
-	}
-	if s.only != "" {
+	case s.only != "":
 		return nil
 	}
 	return publish(chosen, found, s.write)

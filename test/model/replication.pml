@@ -182,7 +182,14 @@ proctype Writer(byte w; byte p) {
 			open_turn(w, p, wi[w], parts);
 #endif
 #if RULE_BASE
-			base = gen; ep = epoch; parts = more & CURRENT; more = more & ~parts; iparts = parts;
+			base = gen; ep = epoch; parts = more & CURRENT; iparts = more;
+		for (k : 0 .. 2) { /* Whoever is not current is told ABORT. */
+			if
+			:: IN(more & ~parts, k) && (S(k, w) == SENT || S(k, w) == PREP) -> S(k, w) = OVER
+			:: else
+			fi
+		}
+		k = 0; more = 0;
 #endif
 			if
 			:: prim != pr || !IN(parts, pr) || SIZE(parts) < MIN ->
