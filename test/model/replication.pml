@@ -15,7 +15,7 @@
  * one that takes no step while its lease ends. A grace is over whenever the copies suffice. */
 #define N 3
 #define NOBODY 3
-#define ABSENT 255
+#define ABSENT 240                   /* no write, and nothing that another holds as well */
 
 #ifdef READERS
 #define CACHES 1                     /* without readers invalidations are not counted */
@@ -613,7 +613,12 @@ end:	do
 				rgen[n] = (rgen[n] > g -> rgen[n] : g);
 				joining = joining & ~B(n); seq = seq + CACHES;
 				claim[n] = (rgen[n] != gen);
-				printf("@ repaired node %d generation %d\n", n, rgen[n])
+				printf("@ repaired node %d generation %d\n", n, rgen[n]);
+				if
+				:: rgen[n] != gen && faults == FAULTS && FAULTS == 0 ->
+					printf("@ violation P4 repaired-behind\n"); say_disks(); assert(false)
+				:: else
+				fi
 			:: else
 			fi };
 given:		atomic { close_turn(4 + p); joining = joining & ~B(n);

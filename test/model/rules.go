@@ -34,8 +34,8 @@ func rules() []rule {
 			"P4 divergence",
 		},
 		{
-			"SETTLE", "nodes that may still act on a recovered write are compared once more", frozen,
-			"P4 divergence",
+			"SETTLE", "nodes that may still act on a recovered write are compared once more",
+			frozen, "P4 divergence",
 		},
 		{"DIGEST", "recovery keeps only replicas that hold the same", crashed, "P4 divergence"},
 		{
