@@ -129,6 +129,8 @@ func TestView(t *testing.T) {
 }
 
 // TestRounds has one node that hangs: the other is asked on time all the same.
+//
+// Requirements: T175
 func TestRounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
