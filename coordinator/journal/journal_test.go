@@ -103,7 +103,7 @@ func TestPace(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"b", "a"}, to.got())
 		j.Note(entry("c", false))
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		require.Equal(t, []string{"b", "a", "c"}, to.got())
 	})
@@ -123,10 +123,11 @@ func TestOutage(t *testing.T) {
 			j.Note(entry(fmt.Sprint("notable-", i), true))
 		}
 		to.fail(nil)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		require.Equal(t, []string{
-			"first", "notable-2", "notable-3", "notable-4", "ordinary-2", "ordinary-3", "ordinary-4",
+			"first", "notable-2", "notable-3", "notable-4",
+			"ordinary-2", "ordinary-3", "ordinary-4",
 		}, to.got())
 		dropped, err := testutil.GatherAndCount(registry, "gitaly_praefect_journal_dropped_total")
 		require.NoError(t, err)
