@@ -23,7 +23,7 @@ func open(t testing.TB, config postgres.Config) *postgres.Store {
 	return store
 }
 
-// Requirements: T166, T167
+// Requirements: T161, T166, T167
 func TestContract(t *testing.T) {
 	t.Parallel()
 	metadatatest.Run(t, func(t *testing.T) coordinator.Store {
