@@ -2,8 +2,8 @@
 // operators find it also when the proxy that knew it is gone.
 //
 // A [Journal] is told of entries and never makes anybody wait: they are queued, bounded, and
-// written in batches once a second; notable ones at once. Nothing depends on them. What does not fit in
-// the queue, because the store does not answer for long, is dropped, ordinary entries and notable
+// written in batches once a second; notable ones at once. Nothing depends on them. What does not
+// fit into the queue, because the store does not answer for long, is dropped, ordinary entries and notable
 // ones each for themselves, the oldest first, and counted. A process that is killed loses what it
 // has not written: up to a second of ordinary entries, and of notable ones those of the moment.
 //
