@@ -3,9 +3,10 @@
 //
 // A [Journal] is told of entries and never makes anybody wait: they are queued, bounded, and
 // written in batches once a second; notable ones at once. Nothing depends on them. What does not
-// fit into the queue, because the store does not answer for long, is dropped, ordinary entries and notable
-// ones each for themselves, the oldest first, and counted. A process that is killed loses what it
-// has not written: up to a second of ordinary entries, and of notable ones those of the moment.
+// fit into the queue, because the store does not answer for long, is dropped and counted, the
+// oldest first, ordinary and notable entries each for themselves. A process that is killed loses
+// what it has not written: up to a second of ordinary entries, and of notable ones those of the
+// moment.
 //
 // The store keeps so many entries of both kinds as [Config] says, the newest; each process prunes
 // after it has written a part of that.
