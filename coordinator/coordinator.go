@@ -16,7 +16,7 @@ const settlePause = 250 * time.Millisecond
 // after a connection has stalled for seconds, and then writers wait.
 const sweepEvery = 8
 
-// Dependencies are what a [Coordinator] works with. None may be nil.
+// Dependencies are what a [Coordinator] works with. None may be nil but for the journal.
 type Dependencies struct {
 	Cluster Cluster
 	Store   Store
@@ -25,6 +25,8 @@ type Dependencies struct {
 	Lease          Lease
 	Peers          Peers
 	Registerer     prometheus.Registerer
+	// Journal may be nil.
+	Journal Journal
 }
 
 // Lease is the right of this process to commit, to record and to use what it has cached.
@@ -51,6 +53,7 @@ type Coordinator struct {
 	lines     *lines
 	peers     Peers
 	leftovers *leftovers
+	journal   Journal
 	recent    *recent
 	metrics   *metrics
 	log       *zap.Logger
@@ -79,6 +82,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
 		recent: newRecent(), lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
+		journal: JournalOr(dependencies.Journal),
 		random: NewRandom(config.Random),
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
