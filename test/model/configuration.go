@@ -35,7 +35,7 @@ func configurations() []configuration {
 			true,
 		},
 		{
-			"race", "two writes through two proxies, no fault: turns, slow nodes, late confirmations",
+			"race", "two writes through two proxies: turns, slow nodes, late confirmations",
 			[]string{"W1=0", "W2=1", "FAULTS=0", "RECOVERERS=1"},
 			true,
 		},
