@@ -126,7 +126,7 @@ func (w *Write) countBehind(result Result) {
 		return
 	}
 	counters := w.group.metrics.turns.behind
-	counters[behindOutdated].Add(float64(w.absent))
+	counters[behindOutdated].Add(float64((w.missing | w.outdated).count()))
 	for _, storage := range w.group.storages(lagging) {
 		counters[whyBehind(result, transaction.Voter(storage))].Inc()
 	}

@@ -222,6 +222,15 @@ var listTurnsSQL string
 //go:embed sql/list_repairs.sql
 var listRepairsSQL string
 
+//go:embed sql/append_entries.sql
+var appendEntriesSQL string
+
+//go:embed sql/prune_entries.sql
+var pruneEntriesSQL string
+
+//go:embed sql/list_entries.sql
+var listEntriesSQL string
+
 //go:embed sql/count_unavailable.sql
 var countUnavailableSQL string
 
