@@ -94,7 +94,10 @@ func (c *Coordinator) electUnder(
 		return route{}, err
 	}
 	c.metrics.elections.WithLabelValues(string(group.name)).Inc()
-	c.log.Info("primary elected", zap.Inline(after),
+	// Operators look for this line by its words and fields.
+	c.log.Info("primary node changed", zap.Inline(after),
+		zap.Int64("repository_id", int64(after.ID)),
+		zap.String("current_primary", string(after.Primary)),
 		zap.String("previous_primary", string(repository.Primary)))
 	c.noteElection(repository, after)
 	return group.newRoute(after), nil

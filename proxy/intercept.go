@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -27,8 +27,10 @@ type around struct {
 	statuses statuses
 	panics   prometheus.Counter
 	// pins go with what the proxy's own services ask nodes for a client.
-	pins    []pin
-	running *prometheus.GaugeVec
+	pins     []pin
+	running  *prometheus.GaugeVec
+	filter   LogFilter
+	messages messages
 	// requests counts calls by what clients say about themselves.
 	requests *requestCounts
 	// kinds are the members of running by kind of call. None is there before its first call.
@@ -48,6 +50,17 @@ type entered struct {
 	ctx  context.Context //nolint:containedctx // it replaces the stream's
 	once bool
 	held *relay.Frame
+	// received and sent count the bytes of relayed messages. Both directions may be under way.
+	received, sent atomic.Int64
+}
+
+// RecvMsg receives a message.
+func (e *entered) RecvMsg(message any) error {
+	err := e.ServerStream.RecvMsg(message)
+	if frame, relayed := message.(*relay.Frame); relayed && err == nil {
+		e.received.Add(int64(frame.Len()))
+	}
+	return err //nolint:wrapcheck // a status, or io.EOF
 }
 
 // Context returns the context of the call.
@@ -57,6 +70,9 @@ func (e *entered) Context() context.Context { return e.ctx }
 // noticed as late as with any message that is only queued.
 func (e *entered) SendMsg(message any) error {
 	frame, relayed := message.(*relay.Frame)
+	if relayed {
+		e.sent.Add(int64(frame.Len()))
+	}
 	if !e.once || !relayed {
 		return e.ServerStream.SendMsg(message) //nolint:wrapcheck // a status
 	}
@@ -103,12 +119,13 @@ func (a *around) stream(
 		kind = kindOf(called.ClientStream, called.ServerStream)
 	}
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
-	v.named = a.named[info.FullMethod]
+	v.named, v.streaming = a.named[info.FullMethod], true
 	gauge := a.kinds[kind]()
 	gauge.Inc()
 	defer gauge.Dec()
 	e := &entered{ServerStream: stream, ctx: ctx, once: known && !called.ServerStream}
 	err := next(server, e)
+	v.received, v.sent = e.received.Load(), e.sent.Load()
 	a.leave(ctx, v, err)
 	return e.finish(a, err)
 }
@@ -126,22 +143,21 @@ func (a *around) unary(
 	gauge.Inc()
 	defer gauge.Dec()
 	response, err := next(ctx, request)
+	v.received, v.sent = sizeOf(request), sizeOf(response)
 	a.leave(ctx, v, err)
 	return response, err
 }
 
-// leave tells of a call that has ended. Health checks are not worth it.
+// leave counts and tells of a call that has ended.
 func (a *around) leave(ctx context.Context, v *visit, err error) {
-	if strings.HasPrefix(v.method, healthPrefix) {
+	code := status.Code(err)
+	_, hasDeadline := ctx.Deadline()
+	a.requests.count(v, hasDeadline, code)
+	if !a.filter.logs(v.method) {
 		return
 	}
-	_, hasDeadline := ctx.Deadline()
-	a.requests.count(v, hasDeadline, status.Code(err))
-	v.leave(ctx, &a.room, err)
+	v.leave(ctx, &a.room, ending{code, a.messages.of(v.streaming, code), err})
 }
-
-// healthPrefix is that of the methods of the health service.
-const healthPrefix = "/grpc.health.v1.Health/"
 
 // streamStatus turns what a handler returns, or panics with, into a status.
 func (a *around) streamStatus(

@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -16,7 +17,9 @@ import (
 )
 
 // TestLine reads the line of each kind of call: what it was for, which way it went and how it
-// ended.
+// ended, under the id that nodes are told too.
+//
+// Requirements: T197
 func TestLine(t *testing.T) {
 	t.Parallel()
 	core, logs := observer.New(zap.InfoLevel)
@@ -38,6 +41,7 @@ func TestLine(t *testing.T) {
 		ctx, &gitalypb.UserCreateBranchRequest{Repository: target()})
 	require.NoError(t, err)
 
+	require.Equal(t, []string{"abc"}, c.nodes[0].metadata()["x-gitlab-correlation-id"])
 	about := map[string]any{
 		"virtual_storage": virtualStorage, "relative_path": target().GetRelativePath(),
 		"correlation_id": "abc", "username": "jane", "grpc.code": "OK",
@@ -52,13 +56,17 @@ func TestLine(t *testing.T) {
 				want[key] = value
 			}
 		}
-		lines := logs.FilterMessage("finished call").
-			FilterField(zap.String("grpc.request.fullMethod", name)).All()
+		lines := logs.Filter(func(line observer.LoggedEntry) bool {
+			return strings.HasPrefix(line.Message, "finished streaming call with code ")
+		}).FilterField(zap.String("grpc.request.fullMethod", name)).All()
 		require.Len(t, lines, 1, name)
 		fields := lines[0].ContextMap()
 		for key, value := range want {
 			assert.Equal(t, value, fields[key], "%s: %s", name, key)
 		}
 		assert.Contains(t, fields, "grpc.time_ms", name)
+		assert.Equal(t, "praefect.StreamServerInterceptor", lines[0].LoggerName)
+		assert.Positive(t, fields["grpc.request.payload_bytes"], name)
+		assert.Equal(t, "repository", fields["grpc.meta.method_scope"], name)
 	}
 }

@@ -71,6 +71,8 @@ type ServerConfig struct {
 	// LatencyBuckets are the upper bounds in seconds of the latency histograms. Default 1 ms to
 	// 25 min in eleven steps.
 	LatencyBuckets []float64
+	// Logged says which calls get a line in the log.
+	Logged LogFilter
 	// MaxConnectionAge is after what time a connection is closed once its calls have ended, give or
 	// take a tenth, so that clients connect anew and spread over all proxies. 0 means never.
 	MaxConnectionAge time.Duration
@@ -117,7 +119,7 @@ func NewServer(
 func (s *Server) prepare() error {
 	calls := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
 		grpcprom.WithHistogramBuckets(s.config.LatencyBuckets)))
-	around := newAround(s.dependencies.Handler, s.log)
+	around := newAround(s.dependencies.Handler, s.log, s.config.Logged)
 	s.connections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gitaly_praefect_connections_total",
 		Help: "Total number of connections to Praefect",
@@ -153,7 +155,7 @@ func (s *Server) prepare() error {
 	return nil
 }
 
-func newAround(handler *Handler, log *zap.Logger) *around {
+func newAround(handler *Handler, log *zap.Logger, logged LogFilter) *around {
 	methods := handler.Methods
 	a := &around{
 		pins:     handler.pins,
@@ -163,6 +165,8 @@ func newAround(handler *Handler, log *zap.Logger) *around {
 		methods:  methods,
 		statuses: statuses{table: statusTable()},
 		requests: newRequests(methods),
+		filter:   logged,
+		messages: newMessages(),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gitaly_praefect_panics_total",
 			Help: "Calls that ended in a panic",
@@ -179,7 +183,9 @@ func newAround(handler *Handler, log *zap.Logger) *around {
 	}
 	for m := range methods.All() {
 		kind := kindOf(m.ClientStream, m.ServerStream)
-		a.named[m.Name] = a.log.With(called(m.Name, kind)...)
+		a.named[m.Name] = a.log.Named(component(true)).With(append(called(m.Name, kind),
+			zap.String("grpc.meta.method_operation", word(m.Operation)),
+			zap.String("grpc.meta.method_scope", word(m.Scope)))...)
 	}
 	return a
 }

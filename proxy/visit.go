@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"praefect/proxy/gitalypb"
 )
@@ -28,6 +29,17 @@ type visit struct {
 	// incoming is the client's metadata, which must not be changed.
 	incoming metadata.MD
 	fields   []zap.Field
+	// streaming says that the library took the call for a stream.
+	streaming bool
+	// received and sent are the bytes of the client's messages and of ours.
+	received, sent int64
+}
+
+// ending is how a call ended.
+type ending struct {
+	code    codes.Code
+	message string
+	err     error
 }
 
 // visitKey is the key under which the context of a call holds its *visit.
@@ -64,13 +76,12 @@ func (v *visit) log() *zap.Logger {
 func (v *visit) add(fields ...zap.Field) { v.fields = append(v.fields, fields...) }
 
 // leave writes the line. It borrows room for its fields, which are large and many.
-func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
-	code := status.Code(err)
+func (v *visit) leave(ctx context.Context, room *sync.Pool, end ending) {
 	log := v.named
 	if log == nil {
-		log = v.plain.With(called(v.method, v.kind)...)
+		log = v.plain.Named(component(v.streaming)).With(called(v.method, v.kind)...)
 	}
-	line := log.Check(level(code), "finished call")
+	line := log.Check(level(end.code), end.message)
 	if line == nil {
 		return
 	}
@@ -78,7 +89,7 @@ func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
 	if borrowed == nil {
 		borrowed = new([]zap.Field)
 	}
-	fields := v.line(ctx, (*borrowed)[:0], code, err)
+	fields := v.line(ctx, (*borrowed)[:0], end)
 	line.Write(fields...)
 	clear(fields)
 	*borrowed = fields
@@ -87,20 +98,26 @@ func (v *visit) leave(ctx context.Context, room *sync.Pool, err error) {
 
 // line appends the fields of the line.
 func (v *visit) line(
-	ctx context.Context, fields []zap.Field, code codes.Code, err error,
+	ctx context.Context, fields []zap.Field, end ending,
 ) []zap.Field {
 	fields = append(fields, v.fields...)
 	fields = append(fields,
 		zap.String("correlation_id", v.correlation),
-		zap.String("grpc.code", code.String()),
+		zap.String("grpc.code", end.code.String()),
 		zap.Time("grpc.start_time", v.begin),
 		zap.Float64("grpc.time_ms", float64(time.Since(v.begin))/float64(time.Millisecond)),
 	)
 	if deadline, ok := ctx.Deadline(); ok {
 		fields = append(fields, zap.Time("grpc.request.deadline", deadline))
 	}
-	if err != nil {
-		fields = append(fields, zap.String("error", status.Convert(err).Message()))
+	if v.received > 0 {
+		fields = append(fields, zap.Int64("grpc.request.payload_bytes", v.received))
+	}
+	if v.sent > 0 {
+		fields = append(fields, zap.Int64("grpc.response.payload_bytes", v.sent))
+	}
+	if end.err != nil {
+		fields = append(fields, zap.String("error", status.Convert(end.err).Message()))
 	}
 	return v.client(fields)
 }
@@ -117,10 +134,25 @@ func called(name, kind string) []zap.Field {
 	return fields
 }
 
+// component is what the line of a call is from.
+func component(streaming bool) string {
+	if streaming {
+		return "praefect.StreamServerInterceptor"
+	}
+	return "praefect.UnaryServerInterceptor"
+}
+
+// sizeOf returns the bytes of a decoded message.
+func sizeOf(message any) int64 {
+	if decoded, ok := message.(proto.Message); ok {
+		return int64(proto.Size(decoded))
+	}
+	return 0
+}
+
 // client appends what clients tell about themselves.
 func (v *visit) client(fields []zap.Field) []zap.Field {
 	for _, from := range []struct{ key, field string }{
-		{"x-gitlab-client-name", "grpc.meta.client_name"},
 		{"call_site", "grpc.meta.call_site"},
 		{"deadline_type", "grpc.meta.deadline_type"},
 		{"remote_ip", "remote_ip"},
@@ -130,6 +162,12 @@ func (v *visit) client(fields []zap.Field) []zap.Field {
 		if values := v.incoming[from.key]; len(values) > 0 && values[0] != "" {
 			fields = append(fields, zap.String(from.field, values[0]))
 		}
+	}
+	if name := clientName(v.incoming); name != unknown {
+		fields = append(fields, zap.String("grpc.meta.client_name", name))
+	}
+	if version := authVersion(v.incoming); version != unknown {
+		fields = append(fields, zap.String("grpc.meta.auth_version", version))
 	}
 	return fields
 }
@@ -142,7 +180,9 @@ func (v *visit) about(request any) {
 	}
 	repository := about.GetRepository()
 	v.add(zap.String("virtual_storage", repository.GetStorageName()),
-		zap.String("relative_path", repository.GetRelativePath()))
+		zap.String("relative_path", repository.GetRelativePath()),
+		zap.String("grpc.request.repoStorage", repository.GetStorageName()),
+		zap.String("grpc.request.repoPath", repository.GetRelativePath()))
 }
 
 // level says how loud the end of a call is.

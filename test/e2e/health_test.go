@@ -2,6 +2,9 @@ package e2e_test
 
 import (
 	"context"
+	"io"
+	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -70,14 +73,37 @@ func TestHealthFollowsDatabase(t *testing.T) {
 				ctx, &gitalypb.ReadinessCheckRequest{})
 			require.NoError(t, err)
 			require.Contains(t, ready.GetFailureResponse().String(), "praefect lease")
+			code, body := ask(t, r.Proxy(), "/-/readiness")
+			require.Equal(t, http.StatusServiceUnavailable, code)
+			require.Contains(t, body, "the database cannot be reached, or not be written to")
+			code, _ = ask(t, r.Proxy(), "/-/liveness")
+			require.Equal(t, http.StatusOK, code, "a restart would not help")
 
 			outage.end(ctx, t, r.Server())
 			begun = time.Now()
 			requireNext(t, watched, healthpb.HealthCheckResponse_SERVING)
 			require.Less(t, time.Since(begun), promised)
+			code, body = ask(t, r.Proxy(), "/-/readiness")
+			require.Equal(t, http.StatusOK, code, body)
 			r.createRepository(t)
 		})
 	}
+}
+
+// ask sends an HTTP request to where a proxy serves its metrics.
+func ask(t *testing.T, proxy *cluster.Proxy, path string) (code int, body string) {
+	t.Helper()
+
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet,
+		strings.TrimSuffix(proxy.Metrics, "/metrics")+path, nil)
+	require.NoError(t, err)
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close() //nolint:errcheck // It was read.
+	content, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+
+	return response.StatusCode, string(content)
 }
 
 // requireNext demands that the next change of health is the given one.

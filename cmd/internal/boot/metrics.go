@@ -70,9 +70,10 @@ func (s *server) startMeasuring() (err error) {
 	return nil
 }
 
-// serveMetrics answers GET /metrics and /db_metrics on the listener, and below /debug/pprof what
-// the process does and where its memory is. It returns what ends that.
-func serveMetrics(listener net.Listener, registry, database *prometheus.Registry) func() error {
+// serveMetrics answers GET /metrics and /db_metrics on the listener, whether the process lives and
+// is ready, and below /debug/pprof what it does and where its memory is. It returns what ends that.
+func (s *server) serveMetrics(listener net.Listener) func() error {
+	registry, database := s.metrics, s.databaseMetrics
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.InstrumentMetricHandler(registry,
 		promhttp.HandlerFor(registry, promhttp.HandlerOpts{
@@ -81,6 +82,8 @@ func serveMetrics(listener net.Listener, registry, database *prometheus.Registry
 	mux.Handle("GET /db_metrics", promhttp.HandlerFor(database, promhttp.HandlerOpts{
 		MaxRequestsInFlight: scrapesMax,
 	}))
+	mux.HandleFunc("GET /-/liveness", s.handleLive)
+	mux.HandleFunc("GET /-/readiness", s.handleReady)
 	// Importing the package registers it with a server that is not used here.
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)

@@ -38,6 +38,7 @@ type server struct {
 
 	log *zap.Logger
 	parts
+	phase phase
 	// serving are the listeners. The others end after the calls, in this order: workers, what ends
 	// turns, the lease.
 	serving, workers, turns, leases group
@@ -135,6 +136,7 @@ func (s *server) end(ctx context.Context) error {
 
 // endAll ends calls, workers and parts in this order.
 func (s *server) endAll(ctx context.Context) error {
+	s.phase.stopping.Store(true)
 	var errs []error
 	if s.front != nil {
 		errs = append(errs, s.front.Stop(ctx))

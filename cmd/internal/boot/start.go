@@ -78,10 +78,12 @@ func (s *server) start(ctx context.Context) error {
 		{"lease", s.awaitLease},
 		{"listeners", s.startListeners},
 	} {
+		s.phase.begins(step.name)
 		if err := step.take(ctx); err != nil {
 			return fmt.Errorf("start %s: %w", step.name, err)
 		}
 	}
+	s.phase.begins("")
 	s.log.Info("serving")
 
 	return nil
@@ -106,7 +108,7 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 		return err
 	}
 	s.log.Info("starting prometheus listener", zap.Stringer("address", listener.Addr()))
-	s.onEnd("metrics", serveMetrics(listener, s.metrics, s.databaseMetrics))
+	s.onEnd("metrics", s.serveMetrics(listener))
 
 	return nil
 }
@@ -232,6 +234,10 @@ func (s *server) startCalls(context.Context) (err error) {
 		return err
 	}
 
+	logged, err := logFilter()
+	if err != nil {
+		return err
+	}
 	peers := backchannel.NewPeers(s.log)
 	s.onEnd("connections of clients", peers.Close)
 	s.front, err = proxy.NewServer(proxy.ServerDependencies{
@@ -244,6 +250,7 @@ func (s *server) startCalls(context.Context) (err error) {
 	}, s.log, proxy.ServerConfig{
 		Multiplexing:     s.multiplexing,
 		LatencyBuckets:   s.Config.Prometheus.GRPCLatencyBuckets,
+		Logged:           logged,
 		MaxConnectionAge: time.Duration(s.Config.MaxConnectionAge),
 	})
 

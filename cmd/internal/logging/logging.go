@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 	"go.uber.org/zap"
@@ -103,7 +104,9 @@ func encoderConfig() zapcore.EncoderConfig {
 		EncodeLevel: func(level zapcore.Level, to zapcore.PrimitiveArrayEncoder) {
 			to.AppendString(levelName(level))
 		},
-		EncodeTime:     zapcore.TimeEncoderOfLayout(timeText),
+		EncodeTime: func(when time.Time, to zapcore.PrimitiveArrayEncoder) {
+			zapcore.TimeEncoderOfLayout(timeText)(when.UTC(), to)
+		},
 		EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeName:     zapcore.FullNameEncoder,
 	}

@@ -59,6 +59,23 @@ func TestJSON(t *testing.T) {
 	}, entry)
 }
 
+// TestTimeIsUTC writes what the Z at the end of times promises, wherever the machine is.
+func TestTimeIsUTC(t *testing.T) {
+	t.Parallel()
+
+	when := time.Date(2026, 3, 4, 1, 0, 0, 0, time.FixedZone("east", 3600))
+	for format, want := range map[string]string{
+		"json": `"at":"2026-03-04T00:00:00.000Z"`, "text": `at=2026-03-04T00:00:00.000Z`,
+	} {
+		var out bytes.Buffer
+		log, err := logging.New(&out, logging.Config{Format: format, Level: "info"})
+		require.NoError(t, err)
+		log.Info("event", zap.Time("at", when))
+		require.NoError(t, log.Sync())
+		require.Contains(t, out.String(), want, format)
+	}
+}
+
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 

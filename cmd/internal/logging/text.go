@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
@@ -50,11 +51,20 @@ func (e *textEncoder) EncodeEntry(
 	line.AppendString("time=" + strconv.Quote(entry.Time.UTC().Format(timeText)))
 	line.AppendString(" level=" + levelName(entry.Level) + " msg=" + quote(entry.Message))
 	for _, key := range slices.Sorted(maps.Keys(all.Fields)) {
-		line.AppendString(" " + key + "=" + quote(fmt.Sprint(all.Fields[key])))
+		line.AppendString(" " + key + "=" + quote(text(all.Fields[key])))
 	}
 	line.AppendByte('\n')
 
 	return line, nil
+}
+
+// text is how a value is written before it is quoted.
+func text(value any) string {
+	if when, ok := value.(time.Time); ok {
+		return when.UTC().Format(timeText)
+	}
+
+	return fmt.Sprint(value)
 }
 
 func quote(text string) string {

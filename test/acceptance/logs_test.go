@@ -1,0 +1,60 @@
+package acceptance_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/metadata"
+
+	"praefect/test/cluster"
+)
+
+// TestT196LogsAreJSON reads each line of a proxy from its start to its end, and finds the call of a
+// client by the id that came with it.
+//
+// Requirements: T196
+func TestT196LogsAreJSON(t *testing.T) {
+	t.Parallel()
+	c := start(t, cluster.Config{})
+	proxy := c.Proxies()[0]
+	conn := dialled(t, c, proxy.Address)
+	repository := create(t, conn, "r.git")
+	ctx := metadata.AppendToOutgoingContext(t.Context(),
+		"x-gitlab-correlation-id", "id-of-a-request", "x-gitlab-client-name", "gitlab-web")
+	require.NoError(t, write(ctx, conn, repository, "main"))
+	require.NoError(t, proxy.Process().Terminate(t.Context()))
+
+	content, err := os.ReadFile(filepath.Join(c.Dir(), "log", proxy.Name+".log"))
+	require.NoError(t, err)
+	var messages []string
+	var call map[string]any
+	for line := range strings.Lines(string(content)) {
+		var entry map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &entry), "%s", line)
+		for _, key := range []string{"level", "msg", "time", "pid"} {
+			require.Contains(t, entry, key, "%s", line)
+		}
+		messages = append(messages, entry["msg"].(string))
+		if entry["correlation_id"] == "id-of-a-request" {
+			require.Nil(t, call, "one line a call")
+			call = entry
+		}
+	}
+	require.Equal(t, "Starting Praefect", messages[0])
+	require.Equal(t, "Praefect shutdown", messages[len(messages)-1])
+	for key, want := range map[string]any{
+		"level": "info", "msg": "finished streaming call with code OK",
+		"component": "praefect.StreamServerInterceptor", "system": "grpc", "span.kind": "server",
+		"grpc.service": "gitaly.RepositoryService", "grpc.method": "WriteRef", "grpc.code": "OK",
+		"grpc.meta.client_name": "gitlab-web", "grpc.meta.auth_version": "v2",
+		"grpc.meta.method_operation": "mutator", "outcome": "recorded",
+		"relative_path": "r.git",
+	} {
+		assert.Equal(t, want, call[key], key)
+	}
+}
