@@ -31,8 +31,8 @@ type settings struct {
 	keepAll bool
 }
 
-// workersDefault: most of a case is waiting, so that two cores can serve three clusters.
-const workersDefault = 3
+// workersDefault: most of a case is waiting, so that two cores serve two clusters in time.
+const workersDefault = 2
 
 // errFailed says that cases failed; the rows have told which.
 var errFailed = errors.New("cases failed")

@@ -21,6 +21,9 @@ const (
 	healed = 30 * time.Second
 	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
 	frozenMax = voteTimeout + promised
+	// settledMax allows for nodes that were told to commit by a proxy which died in that instant, or
+	// may have been: until their own deadline they are not repaired, and a write needs them.
+	settledMax = nodeDeadline + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
 	// caseMax bounds a case; every step of it has a bound of its own.
@@ -97,11 +100,11 @@ func (t *take) perform(ctx context.Context) (err error) {
 	if err := t.strike(ctx); err != nil {
 		return err
 	}
-	begin, limit := time.Now(), promised
-	if t.victim == victimFrozen {
-		limit = frozenMax
-	} else if err := t.hear(); err != nil {
-		return err
+	begin, limit := time.Now(), t.limit()
+	if t.victim != victimFrozen {
+		if err := t.hear(); err != nil {
+			return err
+		}
 	}
 	if err := t.await(ctx, limit, t.recovered); err != nil {
 		return fmt.Errorf("after %s: %w", limit, err)
@@ -109,6 +112,18 @@ func (t *take) perform(ctx context.Context) (err error) {
 	t.settled = time.Since(begin)
 
 	return t.conclude(ctx)
+}
+
+// limit is how long the survivors may take.
+func (t *take) limit() time.Duration {
+	switch {
+	case t.victim == victimFrozen:
+		return frozenMax
+	case t.victim == victimProxy && t.point == failpoint.FirstCommitTold:
+		return settledMax
+	default:
+		return promised
+	}
 }
 
 // conclude brings everybody back and waits until all is well.
