@@ -48,6 +48,8 @@ type take struct {
 	goods *material
 	path  string
 
+	// slack multiplies what the survivors may take.
+	slack int
 	// last says that there is no other try.
 	last bool
 
@@ -116,14 +118,15 @@ func (t *take) perform(ctx context.Context) (err error) {
 
 // limit is how long the survivors may take.
 func (t *take) limit() time.Duration {
+	limit := promised
 	switch {
 	case t.victim == victimFrozen:
-		return frozenMax
+		limit = frozenMax
 	case t.victim == victimProxy && t.point == failpoint.FirstCommitTold:
-		return settledMax
-	default:
-		return promised
+		limit = settledMax
 	}
+
+	return limit * time.Duration(t.slack)
 }
 
 // conclude brings everybody back and waits until all is well.
