@@ -60,6 +60,7 @@ func (s *server) start(ctx context.Context) error {
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
+		{"addresses", s.checkAddresses},
 		{"membership", s.startMembership},
 		{"coordinator", s.startCoordinator},
 		{"calls", s.startCalls},
