@@ -132,6 +132,7 @@ func TestParticipants(t *testing.T) {
 	}
 }
 
+// Requirements: T180, T181, T183, T184
 func TestElection(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -205,6 +206,7 @@ func readCases() map[string]readCase {
 	}
 }
 
+// Requirements: T187
 func TestReadable(t *testing.T) {
 	t.Parallel()
 	for name, tc := range readCases() {

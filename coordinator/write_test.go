@@ -3,6 +3,7 @@ package coordinator_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -97,6 +98,41 @@ func TestWriteElects(t *testing.T) {
 	finish(t, write, success(), coordinator.OutcomeRecorded)
 	require.Equal(t, coordinator.Epoch(2), r.load(t).Epoch)
 	require.NotContains(t, r.current(t), coordinator.Storage("a"))
+}
+
+// TestT182RandomPrimary loses the primary of many repositories: the others share them, by chance.
+// Nobody is elected before somebody writes.
+//
+// Requirements: T178
+func TestT182RandomPrimary(t *testing.T) {
+	t.Parallel()
+	const repositories = 60
+	r := setup(t, coordinator.Config{})
+	var keys []coordinator.Key
+	var ids []coordinator.RepositoryID
+	for length := range repositories {
+		path := strings.Repeat("x", length+1) + ".git"
+		ids = append(ids, r.repository(t, path))
+		keys = append(keys, coordinator.Key{VirtualStorage: virtual, RelativePath: path})
+	}
+	r.health.set("a")
+	primaries := map[coordinator.Storage]int{}
+	for i, lost := range keys {
+		before, err := r.store.Load(t.Context(), ids[i])
+		require.NoError(t, err)
+		require.Equal(t, coordinator.Storage("a"), before.Primary, "nobody has asked for one")
+		write, err := r.BeginWrite(t.Context(), lost, coordinator.WriteOptions{})
+		require.NoError(t, err)
+		primaries[write.Plan().Primary]++
+		finish(t, write, coordinator.Result{}, coordinator.OutcomeNone)
+		after, err := r.store.Load(t.Context(), ids[i])
+		require.NoError(t, err)
+		require.Equal(t, write.Plan().Primary, after.Primary)
+	}
+	require.Zero(t, primaries["a"])
+	for _, storage := range []coordinator.Storage{"b", "c"} {
+		require.Greater(t, primaries[storage], repositories/6, primaries)
+	}
 }
 
 // TestElectionWaitsForCommit has a primary that dies while its write is being committed: a new

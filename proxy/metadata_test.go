@@ -230,6 +230,8 @@ func TestMetadataComesBack(t *testing.T) {
 }
 
 // TestFeatures has an operator change a default, add a flag, and a client override both.
+//
+// Requirements: T008
 func TestFeatures(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, func(s *settings) {

@@ -201,6 +201,7 @@ func TestReadOfThePrimary(t *testing.T) {
 	require.Equal(t, 10, c.nodes[0].called(repoSize), "sizes differ per replica")
 }
 
+// Requirements: T139
 func TestReadWithoutHealthyNode(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -24,6 +24,8 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the transcripts in testdata. Each has an empty database of its own: $PGHOST,
 // $PGUSER and $PGDATABASE lead there, as the configuration files leave [database] empty.
+//
+// Requirements: T048, T082, T199
 func TestScripts(t *testing.T) {
 	t.Parallel()
 

@@ -129,6 +129,8 @@ func TestView(t *testing.T) {
 }
 
 // TestRounds has one node that hangs: the other is asked on time all the same.
+//
+// Requirements: T175
 func TestRounds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,5 +194,45 @@ func TestInvalid(t *testing.T) {
 	for _, check := range []require.ErrorAssertionFunc{require.NoError, require.Error} {
 		_, err = health.New(&script{}, cluster("one"), registry, zap.NewNop(), health.Config{})
 		check(t, err, "metrics can be registered once")
+	}
+}
+
+// slow answers each check after a while, unless its caller gives up before.
+type slow time.Duration
+
+func (s slow) Probe(
+	ctx context.Context, _ coordinator.VirtualStorage, _ coordinator.Storage,
+) (health.Verdict, error) {
+	select {
+	case <-time.After(time.Duration(s)):
+		return health.Serving, nil
+	case <-ctx.Done():
+		return health.Missed, ctx.Err()
+	}
+}
+
+// TestT009AnswerWithinOneSecond has nodes that are slow, and no settings: who needs more than a
+// second counts as sick, whoever needs less does not.
+func TestT009AnswerWithinOneSecond(t *testing.T) {
+	t.Parallel()
+	for delay, healthy := range map[time.Duration]bool{
+		half: true, 999 * time.Millisecond: true, 1001 * time.Millisecond: false,
+		1500 * time.Millisecond: false,
+	} {
+		t.Run(delay.String(), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				checker, err := health.New(slow(delay), cluster("one"), prometheus.NewRegistry(),
+					zap.NewNop(), health.Config{})
+				require.NoError(t, err)
+				ctx, stop := context.WithCancel(t.Context())
+				ended := make(chan error)
+				go func() { ended <- checker.Run(ctx) }()
+				<-time.After(10 * time.Second)
+				require.Equal(t, healthy, checker.Healthy("default", "one"))
+				stop()
+				require.NoError(t, <-ended)
+			})
+		})
 	}
 }

@@ -22,6 +22,7 @@ func (l *ledger) with(incarnation coordinator.Incarnation, healthy report) {
 	})
 }
 
+// Requirements: T176
 func TestOpinion(t *testing.T) {
 	t.Parallel()
 	good, other := report{virtual: {"b", "a"}}, report{"other": {"a"}}

@@ -12,6 +12,8 @@ import (
 )
 
 // TestInvalidations applies what others changed, in order and at once when told.
+//
+// Requirements: T053
 func TestInvalidations(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

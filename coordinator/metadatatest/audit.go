@@ -13,6 +13,7 @@ import (
 func auditTests() map[string]func(*testing.T, coordinator.Store) {
 	return map[string]func(*testing.T, coordinator.Store){
 		"audits":          testAudits,
+		"audit order":     testAuditOrder,
 		"audit leases":    testAuditLeases,
 		"lose replica":    testLoseReplica,
 		"lose last copy":  testLoseLastCopy,
@@ -66,6 +67,35 @@ func testAudits(t *testing.T, store coordinator.Store) {
 	}
 	require.Len(t, audits(t, store, long, all()...), 1)
 	remove(t, store, repository.ID)
+}
+
+// testAuditOrder looks for what was never found first, then for what was found longest ago.
+func testAuditOrder(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	paths := map[coordinator.RepositoryID]string{}
+	for _, path := range []string{"1.git", "2.git", "3.git"} {
+		paths[ready(t, store, path).ID] = path
+	}
+	claimed := audits(t, store, long, second)
+	require.Len(t, claimed, 3)
+	for _, place := range []int{2, 0} { // Number 2 is given back, and still unknown.
+		require.NoError(t, store.EndAudit(t.Context(), claimed[place],
+			coordinator.AuditEnd{Found: true}))
+	}
+	require.NoError(t, store.EndAudit(t.Context(), claimed[1], coordinator.AuditEnd{}))
+	var order []string
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		next, err := store.ClaimAudits(t.Context(), coordinator.AuditRequest{
+			Places:   []coordinator.Place{{VirtualStorage: virtual, Storage: second}},
+			Interval: time.Millisecond, TTL: long, Limit: 1,
+		})
+		require.NoError(c, err)
+		for _, audit := range next {
+			order = append(order, paths[audit.Repository])
+		}
+		require.Len(c, order, 3)
+	}, patience, tick)
+	require.Equal(t, []string{"2.git", "3.git", "1.git"}, order)
 }
 
 func testAuditLeases(t *testing.T, store coordinator.Store) {

@@ -13,6 +13,8 @@ import (
 )
 
 // TestPing connects with names and passwords that need quoting.
+//
+// Requirements: T032
 func TestPing(t *testing.T) {
 	t.Parallel()
 	for name, odd := range map[string]string{

@@ -39,9 +39,14 @@ type world struct {
 	gone map[coordinator.Storage]bool
 	sums map[coordinator.Storage]string
 	sick bool
+	down map[coordinator.Storage]bool
 }
 
-func (w *world) Healthy(coordinator.VirtualStorage, coordinator.Storage) bool { return true }
+func (w *world) Healthy(_ coordinator.VirtualStorage, storage coordinator.Storage) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.down[storage]
+}
 
 func (w *world) Exists(_ context.Context, replica verify.Replica) (bool, error) {
 	w.mu.Lock()
@@ -69,6 +74,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{
 		store: memory.New(), registry: prometheus.NewRegistry(),
 		gone: map[coordinator.Storage]bool{}, sums: map[coordinator.Storage]string{},
+		down: map[coordinator.Storage]bool{},
 	}
 	alone := metadatatest.NewAlone(t, w.store)
 	var err error
@@ -141,6 +147,46 @@ func TestT162FoundReplicasAreVerified(t *testing.T) {
 	})
 	started := w.logs.FilterMessage("background verifier started").All()
 	require.Len(t, started, 1)
+}
+
+// TestT160OnlyHealthyStorages leaves the replicas of a sick node alone until it is well.
+func TestT160OnlyHealthyStorages(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.down["b"] = true
+	w.run(t, verify.Config{Interval: 50 * time.Millisecond})
+	var first time.Time
+	w.await(t, func(c *assert.CollectT) {
+		first = w.replica(c, "a").VerifiedAt
+		assert.NotZero(c, first)
+	})
+	w.await(t, func(c *assert.CollectT) { // Somebody has picked batches again since.
+		assert.True(c, w.replica(c, "a").VerifiedAt.After(first))
+	})
+	require.Zero(t, w.replica(t, "b").VerifiedAt)
+	w.set(func() { w.down["b"] = false })
+	w.await(t, func(c *assert.CollectT) { assert.NotZero(c, w.replica(c, "b").VerifiedAt) })
+}
+
+// TestT168StaleLeasesAreReleased has a proxy that died while it looked for replicas.
+func TestT168StaleLeasesAreReleased(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	claimed, err := w.store.ClaimAudits(t.Context(), coordinator.AuditRequest{
+		Places:   []coordinator.Place{{VirtualStorage: "default", Storage: "b"}},
+		Interval: time.Hour, TTL: time.Millisecond, Limit: 1,
+	})
+	require.NoError(t, err)
+	require.Len(t, claimed, 1)
+	w.run(t, verify.Config{Interval: time.Hour})
+	w.await(t, func(c *assert.CollectT) {
+		lines := w.logs.FilterMessage("released stale verification leases").All()
+		require.Len(c, lines, 1)
+		assert.Equal(c, map[coordinator.VirtualStorage]map[string][]coordinator.Storage{
+			"default": {path: {"b"}},
+		}, lines[0].ContextMap()["leases_released"])
+	})
+	w.await(t, func(c *assert.CollectT) { assert.NotZero(c, w.replica(c, "b").VerifiedAt) })
 }
 
 func TestT163MissingReplicasAreForgotten(t *testing.T) {

@@ -105,6 +105,7 @@ func stream(ctx context.Context, conn *grpc.ClientConn) *status.Status {
 	return nil
 }
 
+// Requirements: T018, T027
 func TestVerifier(t *testing.T) {
 	t.Parallel()
 	const required = "authentication required"
@@ -157,6 +158,7 @@ func TestVerifier(t *testing.T) {
 	}
 }
 
+// Requirements: T026
 func TestHealthIsExempt(t *testing.T) {
 	t.Parallel()
 	conn, registry := start(t, auth.Config{Token: "foo", Now: vectorTime})
@@ -172,6 +174,7 @@ func TestHealthIsExempt(t *testing.T) {
 	require.Zero(t, count)
 }
 
+// Requirements: T022
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	wrong := "Bearer v2.00.1535671600"

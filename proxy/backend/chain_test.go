@@ -168,6 +168,8 @@ func answerFetch(ctx context.Context) error {
 }
 
 // TestChain writes with votes from every node and fetches through the relay.
+//
+// Requirements: T011
 func TestChain(t *testing.T) {
 	t.Parallel()
 	c := startChain(t, 3)

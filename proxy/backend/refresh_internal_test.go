@@ -26,6 +26,8 @@ func (n *names) Close() { n.closed++ }
 
 // TestRefreshing looks a name up each minute until the connection is closed, without a goroutine
 // left behind.
+//
+// Requirements: T119
 func TestRefreshing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -36,5 +38,6 @@ func TestRefreshing(t *testing.T) {
 		<-time.After(3*time.Minute + time.Second)
 		refreshed.Close()
 		require.Equal(t, names{asked: 3, closed: 1}, *counted)
+		require.LessOrEqual(t, refreshEvery, 5*time.Minute, "what clients have been told")
 	})
 }

@@ -131,6 +131,8 @@ func TestT104NameOfTheCertificateMustMatch(t *testing.T) {
 }
 
 // TestT109AndT110Versions has clients of old and of new TLS, with and without ALPN.
+//
+// Requirements: T110
 func TestT109AndT110Versions(t *testing.T) {
 	t.Parallel()
 	own := made(t, "own")

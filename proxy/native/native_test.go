@@ -355,6 +355,7 @@ func TestWalk(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
+// Requirements: T099
 func TestServerInfo(t *testing.T) {
 	t.Parallel()
 	c := setup(t)

@@ -13,6 +13,8 @@ import (
 // TestDeletionWithoutOldValue deletes references without saying what they were. Git does not ask
 // the hook about such deletions, so no node votes; a secondary that fails meanwhile must not stay
 // recorded as current nevertheless, and is repaired.
+//
+// Requirements: T189
 func TestDeletionWithoutOldValue(t *testing.T) {
 	t.Parallel()
 

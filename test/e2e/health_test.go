@@ -22,6 +22,8 @@ func withOwnServer(_ *testing.T, _ *rig, config *cluster.Config) {
 
 // TestHealthFollowsDatabase watches gRPC health while PostgreSQL goes away or stops taking writes,
 // and comes back.
+//
+// Requirements: T044
 func TestHealthFollowsDatabase(t *testing.T) {
 	t.Parallel()
 

@@ -117,6 +117,8 @@ func vote(ctx context.Context, conn *grpc.ClientConn) error {
 }
 
 // TestBadInput sends what must be refused, and demands the codes and texts of the protocol.
+//
+// Requirements: T068
 func TestBadInput(t *testing.T) {
 	t.Parallel()
 
@@ -167,6 +169,8 @@ func TestBadInput(t *testing.T) {
 }
 
 // TestAuthentication calls without the right token.
+//
+// Requirements: T018, T024, T026, T140
 func TestAuthentication(t *testing.T) {
 	t.Parallel()
 

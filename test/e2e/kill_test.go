@@ -24,6 +24,8 @@ const (
 // Whatever came of the push: replicas that are recorded as current are equal, the same branch can
 // be written within ten seconds, and when the victim is back all replicas are equal and no lock is
 // left.
+//
+// Requirements: T179
 func TestKill(t *testing.T) {
 	t.Parallel()
 

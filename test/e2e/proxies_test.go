@@ -38,6 +38,8 @@ func (r *rig) conns(t *testing.T) []*grpc.ClientConn {
 
 // TestHotRepository has twelve clients write to one repository through three proxies: each gets its
 // turn, no replica is left behind, and whoever reads anywhere sees what was acknowledged.
+//
+// Requirements: T003, T053, T123
 func TestHotRepository(t *testing.T) {
 	t.Parallel()
 

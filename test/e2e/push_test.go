@@ -49,6 +49,8 @@ func pushes(first string) []step {
 
 // TestPush pushes every kind of change with Git and looks at what became of it: on the disks of
 // all nodes, in the metadata, and in a clone.
+//
+// Requirements: T001, T002, T010, T016, T028, T132
 func TestPush(t *testing.T) {
 	t.Parallel()
 

@@ -43,6 +43,8 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 }
 
 // TestStopFinishesWhatRuns sends SIGTERM in the middle of a push.
+//
+// Requirements: T121, T193
 func TestStopFinishesWhatRuns(t *testing.T) {
 	t.Parallel()
 
@@ -74,6 +76,8 @@ func TestStopFinishesWhatRuns(t *testing.T) {
 
 // TestStopAfterGrace lets the grace period end while a node holds a reference locked: the proxy
 // gives up with code 1, and nothing stays locked.
+//
+// Requirements: T194
 func TestStopAfterGrace(t *testing.T) {
 	t.Parallel()
 

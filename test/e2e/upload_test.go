@@ -34,6 +34,8 @@ const (
 
 // TestSecondaryFailsDuringUpload kills or freezes a secondary when half of 50 MiB are sent. The
 // push neither fails nor stalls, and the secondary is repaired.
+//
+// Requirements: T006
 func TestSecondaryFailsDuringUpload(t *testing.T) {
 	t.Parallel()
 

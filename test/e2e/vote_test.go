@@ -10,6 +10,8 @@ import (
 
 // TestSecondaryVotesDifferently lets one secondary vote on something else: it is outvoted, recorded
 // as outdated and repaired, and the push succeeds.
+//
+// Requirements: T006, T010, T011
 func TestSecondaryVotesDifferently(t *testing.T) {
 	t.Parallel()
 

@@ -85,6 +85,8 @@ name = "d"
 
 // TestValidateAll asserts that one run reports every finding with the key to change, the value, and
 // what is accepted.
+//
+// Requirements: T075
 func TestValidateAll(t *testing.T) {
 	t.Parallel()
 
