@@ -21,8 +21,8 @@ const (
 	healed = 30 * time.Second
 	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
 	frozenMax = voteTimeout + promised
-	// settledMax allows for nodes that were told to commit by a proxy which died in that instant, or
-	// may have been: until their own deadline they are not repaired, and a write needs them.
+	// settledMax allows for nodes that a proxy which died in that instant has, or may have, told to
+	// commit: until their own deadline they are not repaired, and a write needs them.
 	settledMax = nodeDeadline + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
