@@ -59,7 +59,9 @@ func TestT031PasswordAsMD5(t *testing.T) {
 // TestT032PasswordsOfAllKinds has passwords that need care in connection strings and in TOML.
 func TestT032PasswordsOfAllKinds(t *testing.T) {
 	t.Parallel()
-	for _, odd := range []string{`it's`, `a b`, `a\b`, `"quoted"`, `' \ =' x`, "p\u00e4\u00df", "#$%&?/@:"} {
+	for _, odd := range []string{
+		`it's`, `a b`, `a\b`, `"quoted"`, `' \ =' x`, "p\u00e4\u00df", "#$%&?/@:",
+	} {
 		a := newAccount(t,
 			"ALTER ROLE ROLE_NAME PASSWORD '"+strings.ReplaceAll(odd, "'", "''")+"'")
 		pinged(t, a.ping(t, a.with(map[string]string{"password": odd})))
@@ -98,8 +100,8 @@ func TestT039AuthorityOfTheServer(t *testing.T) {
 	require.Contains(t, a.ping(t, a.with(full)).stderr, "/nonexistent.pem")
 }
 
-// TestT040OpportunisticTLS encrypts unless told otherwise, where the server can. Where it cannot, it
-// goes on without, unless told otherwise.
+// TestT040OpportunisticTLS encrypts unless told otherwise, where the server can. Where it cannot,
+// it goes on without, unless told otherwise.
 //
 // Requirements: T041, T042
 func TestT040OpportunisticTLS(t *testing.T) {
