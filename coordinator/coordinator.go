@@ -12,11 +12,11 @@ import (
 // settlePause is how often ends of turns are tried again that the store did not take.
 const settlePause = 250 * time.Millisecond
 
-// sweepPause is how often turns are looked for that nobody holds. It happens after a connection has
-// stalled for seconds, and then writers wait.
-const sweepPause = 2 * time.Second
+// sweepEvery says after how many of these pauses turns are looked for that nobody holds. It happens
+// after a connection has stalled for seconds, and then writers wait.
+const sweepEvery = 8
 
-// Dependencies are what a [Coordinator] works with. None may be nil.
+// Dependencies are what a [Coordinator] works with. None may be nil but for the journal.
 type Dependencies struct {
 	Cluster Cluster
 	Store   Store
@@ -25,6 +25,8 @@ type Dependencies struct {
 	Lease          Lease
 	Peers          Peers
 	Registerer     prometheus.Registerer
+	// Journal may be nil.
+	Journal Journal
 }
 
 // Lease is the right of this process to commit, to record and to use what it has cached.
@@ -51,6 +53,7 @@ type Coordinator struct {
 	lines     *lines
 	peers     Peers
 	leftovers *leftovers
+	journal   Journal
 	recent    *recent
 	metrics   *metrics
 	log       *zap.Logger
@@ -79,6 +82,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
 		recent: newRecent(), lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
+		journal: JournalOr(dependencies.Journal),
 		random: NewRandom(config.Random),
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
@@ -98,17 +102,16 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 func (c *Coordinator) Run(ctx context.Context) error {
 	settle := time.NewTicker(settlePause)
 	defer settle.Stop()
-	sweep := time.NewTicker(sweepPause)
-	defer sweep.Stop()
-	for {
+	for pauses := 1; ; pauses++ {
 		select {
-		case <-sweep.C:
-			c.sweep(ctx)
 		case <-settle.C:
-			c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
 		case <-ctx.Done():
 			c.endLast(ctx)
 			return nil
+		}
+		c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
+		if pauses%sweepEvery == 0 {
+			c.sweep(ctx)
 		}
 	}
 }

@@ -22,6 +22,7 @@ type CreationOptions struct {
 	// Upsert says how the call writes to a repository that exists already. If nil, that is
 	// [ErrRepositoryExists].
 	Upsert *WriteOptions
+	Caller Caller
 }
 
 // BeginCreation takes the path for a new repository and chooses its nodes. The repository is
@@ -90,7 +91,9 @@ func (c *Coordinator) create(
 		return nil, err
 	}
 	failpoint.Hit(failpoint.RowInserted)
-	return c.newCreation(group, creation, chosen, additional), nil
+	write := c.newCreation(group, creation, chosen, additional)
+	write.options.Caller = options.Caller
+	return write, nil
 }
 
 // placeRepository also returns the path of the additional repository.
@@ -121,6 +124,7 @@ func (c *Coordinator) newCreation(
 		coordinator: c, group: group, options: WriteOptions{Kind: kindCreation},
 		members: chosen.members, line: c.lines.use(creation.ID),
 		primary: creation.Primary, epoch: firstEpoch, incarnation: creation.Incarnation,
+		missing: chosen.assigned.minus(chosen.members),
 	}
 	write.plan = Plan{
 		Repository: creation.ID, Key: creation.Key, ReplicaPath: creation.ReplicaPath,

@@ -96,6 +96,7 @@ func (c *Coordinator) electUnder(
 	c.metrics.elections.WithLabelValues(string(group.name)).Inc()
 	c.log.Info("primary elected", zap.Inline(after),
 		zap.String("previous_primary", string(repository.Primary)))
+	c.noteElection(repository, after)
 	return group.newRoute(after), nil
 }
 

@@ -52,6 +52,11 @@ type Result struct {
 	// Idle says that the client asked for nothing that could change anything, so that success
 	// without a vote changed nothing.
 	Idle bool
+	// Failures says how calls failed that have ended, Cause what the client is told that did not
+	// come from the primary. Transaction is the identity of the vote. They are for the journal.
+	Failures    map[transaction.Voter]error
+	Cause       error
+	Transaction uint64
 	// Running are voters whose call has not ended, Lost those of whose call the end was not seen.
 	Running, Lost []transaction.Voter
 }
@@ -85,6 +90,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	}
 	w.hasten(ctx, result)
 	w.publish(ctx)
+	w.account(result, outcome, err)
 	w.coordinator.metrics.writes.WithLabelValues(
 		string(w.group.name), string(w.options.Kind), outcome.String(),
 	).Inc()

@@ -176,6 +176,7 @@ func (c *Coordinator) Accept(ctx context.Context, key Key, storage Storage, abse
 	c.awaitAcknowledged(ctx, after.Invalidated)
 	c.wakeRepair()
 	c.log.Warn("data loss accepted, the replica is the only current one", zap.Inline(after))
+	c.noteAccepted(found, after)
 	return nil
 }
 

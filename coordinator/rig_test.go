@@ -227,6 +227,9 @@ type rig struct {
 	incarnation coordinator.Incarnation
 	applied     coordinator.Sequence
 	lost, deaf  bool
+
+	noted   sync.Mutex // guards the field below
+	entries []coordinator.Entry
 }
 
 // Incarnation implements [coordinator.Lease].
@@ -332,7 +335,7 @@ func setupOn(
 			},
 		},
 		Store: backing, Health: r.health, Agreed: agreed{r}, Lease: r, Peers: r,
-		Registerer: prometheus.NewRegistry(),
+		Registerer: prometheus.NewRegistry(), Journal: r,
 	}, zaptest.NewLogger(t), config)
 	require.NoError(t, err)
 	r.Coordinator = made

@@ -30,6 +30,7 @@ type WriteOptions struct {
 	Verify bool
 	// Additional is a second repository of the same virtual storage that the write names.
 	Additional *Key
+	Caller     Caller
 }
 
 // holdMax bounds how long a new write waits, before it is sent anywhere, for a repair that holds
@@ -46,6 +47,9 @@ type Write struct {
 	plan        Plan
 	members     set
 	line        *line
+	// missing were current and not healthy when the write was routed, outdated were not current.
+	// Both are assigned, and no members.
+	missing, outdated set
 
 	// incarnation is the one that created the repository, if the write does.
 	incarnation Incarnation
@@ -178,6 +182,8 @@ func (w *Write) assign(r route, chosen participation) {
 	w.plan.Primary = w.group.storage(int(r.primary))
 	w.plan.Secondaries = w.group.storages(chosen.members.minus(r.primarySet()))
 	w.primary, w.epoch = w.plan.Primary, r.epoch
+	absent := r.assigned.minus(chosen.members)
+	w.missing, w.outdated = absent&r.current, absent.minus(r.current)
 }
 
 // narrow leaves out who lapsed before anything was sent.
@@ -189,6 +195,7 @@ func (w *Write) narrow(lapsed []transaction.Voter) error {
 			Missing: w.group.absences(w.members.minus(members), w.members),
 		}
 	}
+	w.outdated |= w.members.minus(members)
 	w.members = members
 	w.plan.Secondaries = w.group.storages(
 		members.without(w.group.place(w.plan.Primary)),
@@ -340,6 +347,7 @@ func (w *Write) Confirm(
 		w.coordinator.log.Info("late replica taken back in",
 			zap.Inline(w.plan.Key), zap.String("storage", string(voter)))
 		w.coordinator.recent.confirm(late)
+		w.noteLate(late)
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 		w.forgive(voter)
 	}

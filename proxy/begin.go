@@ -17,15 +17,21 @@ func (h *Handler) begin(ctx context.Context, c *call) (*coordinator.Write, error
 	}
 	if !c.method.Creates() {
 		options := (*behaviour)(c.method).options()
-		options.Additional = beside
+		options.Additional, options.Caller = beside, c.caller()
 		return h.Coordinator.BeginWrite(ctx, c.key, options)
 	}
-	options := coordinator.CreationOptions{Additional: beside}
+	options := coordinator.CreationOptions{Additional: beside, Caller: c.caller()}
 	if c.method.Update != nil {
 		update := (*behaviour)(c.method.Update).options()
+		update.Caller = options.Caller
 		options.Upsert = &update
 	}
 	return h.Coordinator.BeginCreation(ctx, c.key, options)
+}
+
+// caller says for the journal which call this is.
+func (c *call) caller() coordinator.Caller {
+	return coordinator.Caller{Method: c.visit.method, Correlation: c.visit.correlation}
 }
 
 // beside returns the repository that the write has to be near: the second one of the message, or

@@ -159,9 +159,13 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator.Result {
 	result := coordinator.Result{
 		Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil,
-		Idle: r.call.commands.none(),
+		Idle: r.call.commands.none(), Cause: answer.Cause, Transaction: r.live.ID(),
+		Failures: map[transaction.Voter]error{},
 	}
 	for _, end := range r.fan.Ends() {
+		if err := failureOf(end); err != nil {
+			result.Failures[end.Node] = err
+		}
 		switch {
 		case !end.Over:
 			result.Running = append(result.Running, end.Node)
@@ -172,6 +176,18 @@ func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator
 		}
 	}
 	return result
+}
+
+// failureOf says for the journal why a node did not carry a call through.
+func failureOf(end relay.End) error {
+	switch {
+	case end.Ejected != "":
+		return errors.New(end.Ejected)
+	case end.Over:
+		return end.Err
+	default:
+		return nil
+	}
 }
 
 // leave lets the nodes that have not ended the call go on, and closes the vote after the last. The

@@ -51,6 +51,8 @@ type VoterSummary struct {
 	Running bool
 	// Evidence is its part in the last write.
 	Evidence Evidence
+	// Votes counts all its votes, PREPARING included.
+	Votes uint64
 }
 
 // add counts a record.
@@ -81,7 +83,7 @@ func (t *Transaction) Summary() Summary {
 		}
 		s.Voters[i] = VoterSummary{
 			Voter: v.name, Learner: v.learner, Current: v.current && !v.learner,
-			Running: v.running, Evidence: e,
+			Running: v.running, Evidence: e, Votes: v.steps,
 		}
 	}
 	return s

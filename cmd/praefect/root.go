@@ -91,6 +91,7 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 			replicationFactorCommand(),
 			intentsCommand(),
 			repairsCommand(),
+			transactionsCommand(),
 			importCommand(),
 			exportCommand(),
 		},

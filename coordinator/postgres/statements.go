@@ -221,3 +221,12 @@ var listTurnsSQL string
 
 //go:embed sql/list_repairs.sql
 var listRepairsSQL string
+
+//go:embed sql/append_entries.sql
+var appendEntriesSQL string
+
+//go:embed sql/prune_entries.sql
+var pruneEntriesSQL string
+
+//go:embed sql/list_entries.sql
+var listEntriesSQL string

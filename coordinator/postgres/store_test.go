@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func open(t *testing.T, config postgres.Config) *postgres.Store {
+func open(t testing.TB, config postgres.Config) *postgres.Store {
 	t.Helper()
 	store, err := postgres.Open(t.Context(), zaptest.NewLogger(t), config)
 	require.NoError(t, err)

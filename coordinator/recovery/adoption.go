@@ -242,6 +242,7 @@ func (r *recovery) report(
 	found evidence, decided verdict, recorded coordinator.Recorded,
 ) string {
 	dropped := r.drop(found.repository, decided.keep, "recovery")
+	r.note(coordinator.EventRecovery, string(r.adoption.Kind), found, decided, recorded)
 	fields := append(found.fields(decided, dropped, recorded),
 		zap.Duration("duration", time.Since(r.begun)))
 	if len(dropped) == 0 {

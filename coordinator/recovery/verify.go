@@ -237,6 +237,7 @@ func (c *comparison) resolve(
 	}
 	c.Routes.Invalidate(repository.Key)
 	dropped := c.drop(repository, decided.keep, "verification")
+	c.note(coordinator.EventComparison, "", found, decided, recorded)
 	fields := found.fields(decided, dropped, recorded)
 	switch {
 	case len(dropped) == 0:

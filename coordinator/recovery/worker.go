@@ -63,6 +63,8 @@ type Dependencies struct {
 	// TurnsLeft may receive a value when a turn was left to recovery.
 	TurnsLeft  <-chan struct{}
 	Registerer prometheus.Registerer
+	// Journal may be nil.
+	Journal coordinator.Journal
 }
 
 // Worker recovers and verifies, so many repositories at once as its bounds allow.

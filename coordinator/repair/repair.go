@@ -203,7 +203,27 @@ func (r *repair) finish(ctx context.Context, bound time.Duration) error {
 	if err := r.Store.FinishRepair(ctx, r.claim, hold.Repository.Generation); err != nil {
 		return fmt.Errorf("finish repair: %w", err)
 	}
+	r.note(hold.Repository, source.storage)
 	return nil
+}
+
+// note tells the journal that the replica is current again.
+func (r *repair) note(repository coordinator.Repository, source coordinator.Storage) {
+	how := "brought up to date"
+	if r.emptied {
+		how = "removed and copied afresh"
+	}
+	coordinator.JournalOr(r.Journal).Note(coordinator.Entry{
+		At: time.Now(), Event: coordinator.EventRepair, Repository: repository.ID,
+		Key: repository.Key, Notable: true,
+		Details: coordinator.EntryDetails{
+			Generation: repository.Generation, Primary: repository.Primary,
+			Replicas: []coordinator.EntryReplica{{
+				Storage: r.claim.Storage, Became: coordinator.BecameCurrent,
+				Reason: how + " from " + string(source),
+			}},
+		},
+	})
 }
 
 // giveBack postpones the repair, or leaves it when the claim is not ours any more.

@@ -53,6 +53,8 @@ type Dependencies struct {
 	// Due may receive a value when a replica of this process has become due.
 	Due        <-chan struct{}
 	Registerer prometheus.Registerer
+	// Journal may be nil.
+	Journal coordinator.Journal
 }
 
 // Worker repairs what is due, so many replicas at once as its bounds allow.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -91,7 +92,25 @@ func (w *Worker) loseOne(ctx context.Context, audit coordinator.Audit) error {
 	_, err = w.Store.LoseReplica(ctx, coordinator.Loss{
 		Repository: audit.Repository, Write: hold.Write(), Storage: audit.Storage, Primary: heir,
 	})
+	if err == nil {
+		w.note(hold.Repository, audit)
+	}
 	return err
+}
+
+// note tells the journal of a replica that is gone.
+func (w *Worker) note(repository coordinator.Repository, audit coordinator.Audit) {
+	coordinator.JournalOr(w.Journal).Note(coordinator.Entry{
+		At: time.Now(), Event: coordinator.EventLoss, Repository: audit.Repository,
+		Key: audit.Key, Notable: true,
+		Details: coordinator.EntryDetails{
+			Generation: repository.Generation,
+			Replicas: []coordinator.EntryReplica{{
+				Storage: audit.Storage, Became: coordinator.BecameOutdated,
+				Reason: "the repository is not on the disk of its node",
+			}},
+		},
+	})
 }
 
 // heir is another current replica, a healthy and assigned one before others.

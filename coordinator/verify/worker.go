@@ -49,6 +49,8 @@ type Dependencies struct {
 	Turns      Turns
 	Health     coordinator.Health
 	Registerer prometheus.Registerer
+	// Journal may be nil.
+	Journal coordinator.Journal
 }
 
 // Worker verifies replicas.

@@ -35,8 +35,9 @@ type branch struct {
 
 	// ended is set by the [Witness]: the status is the node's own.
 	ended atomic.Bool
-	// ejected is set once the destination takes no further part.
+	// ejected is set once the destination takes no further part, why just before.
 	ejected atomic.Bool
+	why     atomic.Value
 }
 
 // open starts the call and sends the first message.
@@ -119,14 +120,19 @@ type End struct {
 	Seen bool
 	// Err is nil when the call went well, and while it is not over.
 	Err error
+	// Ejected says in words why the node was ejected, if it was before the end of its call.
+	Ejected string
 }
 
 // end returns how the call stands.
 func (b *branch) end() End {
+	why, _ := b.why.Load().(reason)
 	if !b.isOver() {
-		return End{Node: b.to.Name}
+		return End{Node: b.to.Name, Ejected: why.words()}
 	}
-	return End{Node: b.to.Name, Over: true, Seen: b.seen(), Err: b.err}
+	return End{
+		Node: b.to.Name, Over: true, Seen: b.seen(), Err: b.err, Ejected: why.words(),
+	}
 }
 
 // seen tells whether the status of a call that is over is the node's own.

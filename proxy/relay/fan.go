@@ -185,6 +185,7 @@ func (f *Fan) eject(b *branch, why reason) {
 	if b.isOver() || b.ejected.Swap(true) {
 		return
 	}
+	b.why.Store(why)
 	f.voting.Lost(b.to.Name)
 	if b.queue != nil {
 		b.queue.discard()

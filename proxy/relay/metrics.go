@@ -16,6 +16,20 @@ const (
 	reasonDrain    reason = "drain"    // it did not end its call in time
 )
 
+// words says for people why a node was ejected.
+func (r reason) words() string {
+	switch r {
+	case reasonSlow:
+		return "the node read the upload too slowly"
+	case reasonVote:
+		return "the node did not vote in time"
+	case reasonDrain:
+		return "the node did not end the call in time"
+	case reasonUnopened, reasonFailed:
+	}
+	return ""
+}
+
 // Metrics are the counters of the relay.
 type Metrics struct {
 	fromClient prometheus.Counter

@@ -12,6 +12,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/health"
+	"praefect/coordinator/journal"
 	"praefect/coordinator/membership"
 	"praefect/coordinator/postgres"
 	"praefect/coordinator/recovery"
@@ -41,6 +42,7 @@ type parts struct {
 	health       *health.Checker
 	membership   *membership.Worker
 	pool         *backend.Pool
+	journal      *journal.Journal
 	coordinator  *coordinator.Coordinator
 	copier       *replicate.Copier
 	relay        *relay.Relay
@@ -61,6 +63,7 @@ func (s *server) start(ctx context.Context) error {
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
 		{"membership", s.startMembership},
+		{"journal", s.startJournal},
 		{"coordinator", s.startCoordinator},
 		{"calls", s.startCalls},
 		{"workers", s.startWorkers},
@@ -145,6 +148,23 @@ func (s *server) name() (string, error) {
 		s.Config.ListenAddr, s.Config.Socket(), s.Config.TLSListenAddr), nil
 }
 
+// startJournal makes what keeps outcomes for operators. It ends after those that tell it of them.
+func (s *server) startJournal(context.Context) error {
+	name, err := s.name()
+	if err != nil {
+		return err
+	}
+	s.journal, err = journal.New(s.store, s.metrics, s.log.Named("journal"), journal.Config{
+		Proxy: name,
+	})
+	if err != nil {
+		return err
+	}
+	s.leases.run(s.journal.Run)
+
+	return nil
+}
+
 func (s *server) startCoordinator(context.Context) (err error) {
 	s.coordinator, err = coordinator.New(coordinator.Dependencies{
 		Cluster:    s.Config.Cluster(),
@@ -154,6 +174,7 @@ func (s *server) startCoordinator(context.Context) (err error) {
 		Lease:      s.membership,
 		Peers:      s.membership,
 		Registerer: s.metrics,
+		Journal:    s.journal,
 	}, s.log.Named("coordinator"), s.Config.Transactions.Coordinator())
 
 	return err
@@ -231,6 +252,7 @@ func (s *server) startWorkers(context.Context) error {
 		Health:     s.health,
 		Due:        s.coordinator.RepairDue(),
 		Registerer: s.metrics,
+		Journal:    s.journal,
 	}, s.log.Named("repair"), repair.Config{})
 	if err != nil {
 		return err
@@ -257,6 +279,7 @@ func (s *server) startWorkers(context.Context) error {
 		Lease:      s.membership,
 		TurnsLeft:  s.coordinator.TurnsLeft(),
 		Registerer: s.metrics,
+		Journal:    s.journal,
 	}, s.log.Named("recovery"), s.Config.Transactions.Recovery())
 	if err != nil {
 		return err

@@ -72,6 +72,7 @@ func (s *server) startVerification() error {
 		Turns:      s.coordinator,
 		Health:     s.health,
 		Registerer: s.metrics,
+		Journal:    s.journal,
 	}, s.log, verify.Config{
 		Interval: time.Duration(settings.VerificationInterval),
 		Keep:     !settings.DeleteInvalidRecords,
