@@ -161,7 +161,8 @@ func TestSecondStart(t *testing.T) {
 	defer conn.Close(t.Context()) //nolint:errcheck // It only read.
 	lease := func() (incarnation int64) {
 		require.NoError(t, conn.QueryRow(t.Context(),
-			"SELECT incarnation FROM praefect.proxies WHERE lease_ends_at > now()").Scan(&incarnation))
+			"SELECT incarnation FROM praefect.proxies WHERE lease_ends_at > now()",
+		).Scan(&incarnation))
 
 		return incarnation
 	}
