@@ -230,3 +230,9 @@ var pruneEntriesSQL string
 
 //go:embed sql/list_entries.sql
 var listEntriesSQL string
+
+//go:embed sql/vitals.sql
+var vitalsSQL string
+
+//go:embed sql/clock.sql
+var clockSQL string
