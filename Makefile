@@ -62,7 +62,8 @@ interop: packages ## what GitLab does, on GITALY=/path/to/gitaly (an unmodified 
 bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
 
-# Of chaos and simulate: what follows from chance follows from SEED; PRAEFECT names another binary to run.
+# Of chaos and simulate: what follows from chance follows from SEED; PRAEFECT names another binary
+# to run.
 SEED    ?= 1
 MINUTES ?= 2
 PROXIES ?= 3
@@ -88,6 +89,17 @@ simulate: ## thousands of clusters in one process, faults at every step (SEEDS, 
 .PHONY: simulate-sabotage
 simulate-sabotage: ## the same with a rule left out: all must be caught
 	$(GO) run -tags sabotage ./test/simulate -sabotage -seeds $(SEEDS) -seed $(SEED)
+
+# SHORT=-short leaves out what takes minutes; WRITE=1 writes docs/model.md.
+.PHONY: model
+model: PACKAGES += spin gcc
+model: packages ## explore the protocol exhaustively with spin
+	$(GO) run ./test/model $(SHORT)
+
+.PHONY: model-switches
+model-switches: PACKAGES += spin gcc
+model-switches: packages ## leave each rule out of the model: what it prevents must happen
+	$(GO) run ./test/model -switches $(if $(WRITE),-write)
 
 .PHONY: verify
 verify: $(LINT) ## format, generated code, modules, lint and the rules of test/tidy

@@ -12,9 +12,9 @@ import (
 // settlePause is how often ends of turns are tried again that the store did not take.
 const settlePause = 250 * time.Millisecond
 
-// sweepPause is how often turns are looked for that nobody holds. It happens after a connection has
-// stalled for seconds, and then writers wait.
-const sweepPause = 2 * time.Second
+// sweepEvery says after how many of these pauses turns are looked for that nobody holds. It happens
+// after a connection has stalled for seconds, and then writers wait.
+const sweepEvery = 8
 
 // Dependencies are what a [Coordinator] works with. None may be nil but for the journal.
 type Dependencies struct {
@@ -102,17 +102,16 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 func (c *Coordinator) Run(ctx context.Context) error {
 	settle := time.NewTicker(settlePause)
 	defer settle.Stop()
-	sweep := time.NewTicker(sweepPause)
-	defer sweep.Stop()
-	for {
+	for pauses := 1; ; pauses++ {
 		select {
-		case <-sweep.C:
-			c.sweep(ctx)
 		case <-settle.C:
-			c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
 		case <-ctx.Done():
 			c.endLast(ctx)
 			return nil
+		}
+		c.metrics.leftOpen.Set(float64(c.leftovers.endAll(ctx)))
+		if pauses%sweepEvery == 0 {
+			c.sweep(ctx)
 		}
 	}
 }

@@ -81,7 +81,7 @@ func (w *world) apply(f Fault) func() {
 		return w.hitNode(f, w.nodes[f.Node])
 	case Partition, Lossy, SlowNetwork:
 		return w.hitLink(f)
-	case StoreAway, StoreSlow, StoreLossy, StoreLost:
+	case StoreAway, StoreCut, StoreSlow, StoreLossy, StoreLost:
 	}
 	return w.hitStore(f)
 }
@@ -167,6 +167,9 @@ func (w *world) hitLink(f Fault) func() {
 func (w *world) hitStore(f Fault) func() {
 	d := w.database
 	counter := &d.away
+	if f.Kind == StoreCut {
+		return d.cut(proxyName(f.Proxy))
+	}
 	for kind, counted := range map[FaultKind]*int{StoreSlow: &d.slow, StoreLossy: &d.lossy} {
 		if f.Kind == kind {
 			counter = counted

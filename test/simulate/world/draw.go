@@ -9,7 +9,8 @@ import (
 // What a drawn script is made of.
 const (
 	clients      = 3
-	callsMax     = 9
+	callsMin     = 5
+	callsMax     = 12
 	repositories = 2
 	registers    = 2
 	// lifecycle is a repository that is created and removed.
@@ -24,12 +25,19 @@ func Draw(seed uint64) Script {
 	random := rand.New(rand.NewPCG(seed, seed^mixA)) //nolint:gosec // it has to be repeatable
 	script := Script{Seed: seed, Nodes: 3, Proxies: 2 + random.IntN(2)}
 	for client := range clients {
-		for range 3 + random.IntN(callsMax-2) {
-			script.Calls = append(script.Calls, drawCall(random, script, client))
+		for range callsMin + random.IntN(callsMax-callsMin) {
+			call := drawCall(random, script, client)
+			script.Calls = append(script.Calls, call)
+			if !call.looks() && random.IntN(2) == 0 {
+				script.Calls = append(script.Calls, call.seen(random, script))
+			}
 		}
 	}
 	for range random.IntN(faultsMax + 1) {
 		script.Faults = append(script.Faults, drawFault(random, script))
+	}
+	if random.IntN(4) == 0 {
+		script.Faults = append(script.Faults, drawSplit(random, script)...)
 	}
 	script.settle()
 	return script
@@ -78,13 +86,41 @@ func drawCall(random *rand.Rand, script Script, client int) Call {
 	return call
 }
 
+// seen is a look at what a call has changed, at once and through any proxy.
+func (c Call) seen(random *rand.Rand, script Script) Call {
+	c.Kind, c.Guarded, c.Patience = Look, false, 0
+	c.Pause = time.Duration(random.Int64N(int64(2 * time.Millisecond)))
+	c.Proxy = random.IntN(script.Proxies)
+	return c
+}
+
+// drawSplit separates one proxy from the store and another from a node, so that the one goes on by
+// what was true, and the other leaves the node behind.
+func drawSplit(random *rand.Rand, script Script) []Fault {
+	blind := random.IntN(script.Proxies)
+	at := time.Duration(random.Int64N(int64(faultSpan / 2)))
+	split := []Fault{{
+		Kind: StoreCut, At: at, Proxy: blind, For: leaseFor + faultSpan,
+	}}
+	for number := range script.Proxies {
+		if number != blind {
+			// Not at the same moment: which comes first would be left to the runtime.
+			at += apart
+			split = append(split, Fault{
+				Kind: Partition, At: at, Proxy: number, Node: 2, For: leaseFor + faultSpan,
+			})
+		}
+	}
+	return split
+}
+
 func (c Call) looks() bool { return c.Kind == Look || c.Kind == LookPrimary }
 
 func drawFault(random *rand.Rand, script Script) Fault {
 	kinds := []FaultKind{
 		ProxyCrash, ProxyCrash, ProxyCrash, ProxyPause, ProxyPause, NodeCrash, NodeCrash, NodeCrash,
 		NodePause, SlowDisk, Partition, Partition, Lossy, SlowNetwork,
-		StoreAway, StoreSlow, StoreLossy, StoreLossy, StoreLost,
+		StoreAway, StoreCut, StoreSlow, StoreLossy, StoreLossy, StoreLost,
 	}
 	fault := Fault{
 		Kind: kinds[random.IntN(len(kinds))], At: time.Duration(random.Int64N(int64(faultSpan))),

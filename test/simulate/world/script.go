@@ -68,9 +68,11 @@ const (
 	Lossy       FaultKind = "lossy"
 	SlowNetwork FaultKind = "slow-network"
 	StoreAway   FaultKind = "store-away"
-	StoreSlow   FaultKind = "store-slow"
-	StoreLossy  FaultKind = "store-lossy"
-	StoreLost   FaultKind = "store-lost-tail"
+	// StoreCut keeps one proxy from the store.
+	StoreCut   FaultKind = "store-cut"
+	StoreSlow  FaultKind = "store-slow"
+	StoreLossy FaultKind = "store-lossy"
+	StoreLost  FaultKind = "store-lost-tail"
 )
 
 // Fault is one thing that breaks, and is healed after a while.

@@ -29,12 +29,25 @@ type database struct {
 	mu sync.Mutex // guards the fields below
 	// away, slow and lossy count the faults.
 	away, slow, lossy int
+	// cuts counts those that keep a proxy from the store.
+	cuts map[string]int
 }
 
-func (d *database) state() (away, slow, lossy bool) {
+func (d *database) state(by string) (away, slow, lossy bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.away > 0, d.slow > 0, d.lossy > 0
+	return d.away+d.cuts[by] > 0, d.slow > 0, d.lossy > 0
+}
+
+// cut keeps a proxy from the store, and returns how that ends.
+func (d *database) cut(proxy string) func() {
+	add := func(change int) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.cuts[proxy] += change
+	}
+	add(1)
+	return func() { add(-1) }
 }
 
 // connection is the store as one proxy sees it. It implements [coordinator.Store].
@@ -89,7 +102,7 @@ func (c *connection) later(name string, do func()) {
 		if pause(context.Background(), delay) != nil {
 			return
 		}
-		if away, _, _ := c.database.state(); !away {
+		if away, _, _ := c.database.state(c.process.name); !away {
 			do()
 			c.database.world.note(c.process.name, name+" late", nil)
 		}
@@ -101,7 +114,7 @@ func (c *connection) travel(ctx context.Context, name string) error {
 	if err := c.process.gate(); err != nil {
 		return unavailable("the proxy is gone")
 	}
-	away, slow, lossy := c.database.state()
+	away, slow, lossy := c.database.state(c.process.name)
 	switch {
 	case away && c.chance.percent(50, c.process.life, name, "refused"):
 		// Whoever leaves gets the same answer.
@@ -147,7 +160,9 @@ func (c *connection) run(
 // Listen implements [coordinator.Members]. Notices may be lost.
 func (c *connection) Listen(ctx context.Context, receive func(coordinator.Notice)) error {
 	return c.database.store.Listen(ctx, func(notice coordinator.Notice) {
-		if away, _, lossy := c.database.state(); away || lossy || c.process.gate() != nil {
+		away, _, lossy := c.database.state(c.process.name)
+		if away || lossy || c.process.gate() != nil ||
+			c.chance.percent(lossPercent, c.process.life, "notice lost") {
 			return
 		}
 		delay := c.chance.between(statementMin, statementMax, c.process.life, "notice")

@@ -106,7 +106,7 @@ func newWorld(t *testing.T, script Script, verbose bool) *world {
 		w.log = w.tracer()
 	}
 	w.stopped, w.stop = context.WithCancel(context.Background())
-	w.database = &database{world: w, store: memory.New()}
+	w.database = &database{world: w, store: memory.New(), cuts: map[string]int{}}
 	for number := range script.Nodes {
 		added := &node{
 			world: w, name: fmt.Sprintf("gitaly-%d", number), disk: map[string]*content{},
