@@ -159,7 +159,8 @@ func saySymptoms(out io.Writer, symptoms []symptom) error {
 // examineConfiguration repeats what a server says when it starts with the file.
 func examineConfiguration(c *chart, config *configfile.Loaded) {
 	for _, note := range config.Unknown {
-		c.add("unknown key", stateWarn, fmt.Sprintf("%s in line %d", note.Key, note.Line), "correct or remove it: it has no effect")
+		c.add("unknown key", stateWarn, fmt.Sprintf("%s in line %d", note.Key, note.Line),
+			"correct or remove it: it has no effect")
 	}
 	for _, finding := range config.Warnings() {
 		c.add("value", stateWarn, finding.String(), "")

@@ -46,7 +46,10 @@ func (s *Store) Listens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
+	defer func() {
+		// It may be broken, which is told already.
+		_ = connection.Close(context.WithoutCancel(ctx))
+	}()
 	if err := s.execute(ctx, probeSQL, arguments{}); err != nil {
 		return err
 	}
