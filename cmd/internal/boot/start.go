@@ -293,6 +293,12 @@ func (s *server) startWorkers(context.Context) error {
 	}
 	s.turns.run(s.coordinator.Run)
 
+	for _, start := range []func() error{s.startPlacement, s.startCleaner} {
+		if err := start(); err != nil {
+			return err
+		}
+	}
+
 	return s.startVerification()
 }
 
