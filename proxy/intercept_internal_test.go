@@ -96,7 +96,8 @@ func TestTheOnlyAnswerIsSentLast(t *testing.T) {
 func TestTheOnlyAnswerIsNotSent(t *testing.T) {
 	t.Parallel()
 	gone := status.Error(codes.Unavailable, "gone")
-	a := newAround(&Handler{Dependencies: Dependencies{Methods: method.Builtin()}}, zap.NewNop(), LogFilter{})
+	handler := &Handler{Dependencies: Dependencies{Methods: method.Builtin()}}
+	a := newAround(handler, zap.NewNop(), LogFilter{})
 	for name, tc := range map[string]struct {
 		fail func() error
 		want codes.Code

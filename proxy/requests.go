@@ -15,16 +15,16 @@ import (
 )
 
 const (
-	// requestSeriesMax bounds the series of requests: what clients say about themselves is theirs to
-	// choose. It is several times what an installation of GitLab has.
+	// requestSeriesMax bounds the series of requests: what clients say about themselves is theirs
+	// to choose. It is several times what an installation of GitLab has.
 	requestSeriesMax = 10_000
 	// unknown stands for what a client does not say, other for what is too much.
 	unknown = "unknown"
 	other   = "other"
 )
 
-// requestCounts counts the calls of clients by what they say about themselves. Counting takes no lock
-// and no memory, except for the first call of its kind.
+// requestCounts counts the calls of clients by what they say about themselves. Counting takes no
+// lock and no memory, except for the first call of its kind.
 type requestCounts struct {
 	vector  *prometheus.CounterVec
 	methods Methods

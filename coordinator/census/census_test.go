@@ -133,7 +133,8 @@ func TestScrape(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- made.Run(ctx) }()
-		require.NoError(t, testutil.CollectAndCompare(made, want, "gitaly_praefect_unavailable_repositories", "gitaly_praefect_replication_queue_depth",
+		require.NoError(t, testutil.CollectAndCompare(made, want,
+			"gitaly_praefect_unavailable_repositories", "gitaly_praefect_replication_queue_depth",
 			"gitaly_praefect_verification_queue_depth", "gitaly_praefect_open_turns",
 			"gitaly_praefect_oldest_turn_seconds"))
 		require.Equal(t, []coordinator.Place{gitaly1}, store.healthy)

@@ -65,8 +65,8 @@ type Config struct {
 	// Afresh is the number of failures after which the replica is removed and copied anew.
 	// Default 3.
 	Afresh int
-	// LatencyBuckets are the upper bounds in seconds of the histograms of repairs. Default: those of
-	// the Prometheus library.
+	// LatencyBuckets are the upper bounds in seconds of the histograms of repairs. Default: those
+	// of the Prometheus library.
 	LatencyBuckets []float64
 	// Random replaces the randomness of this process if it is not nil. It must be safe for
 	// concurrent use.
