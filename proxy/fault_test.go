@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -241,6 +242,51 @@ func TestFaultsOfClients(t *testing.T) {
 			require.Len(t, c.current(), 3, "nobody is blamed for the client")
 		})
 	}
+}
+
+// TestSlowClient has a client that does not read: its node has to wait, long before all is sent.
+// Other calls on the same connections do not wait. When it reads, it gets everything.
+func TestSlowClient(t *testing.T) {
+	t.Parallel()
+	const messages = 2048
+	c := faulty(t)
+	var sent atomic.Int64
+	c.onAll(listRefs, func(v *visit) error {
+		for range messages {
+			if err := v.SendMsg(&gitalypb.RefExistsRequest{Ref: make([]byte, 32<<10)}); err != nil {
+				return err
+			}
+			sent.Add(1)
+		}
+		return nil
+	})
+	c.onAll(refExists, answerRefExists)
+	stream, err := c.client.NewStream(
+		t.Context(), &grpc.StreamDesc{ServerStreams: true}, listRefs)
+	require.NoError(t, err)
+	require.NoError(t, stream.SendMsg(extraRequest()))
+	require.NoError(t, stream.CloseSend())
+
+	var before int64
+	quiet := 0
+	require.Eventually(t, func() bool {
+		now := sent.Load()
+		if quiet++; now == 0 || now != before {
+			before, quiet = now, 0
+		}
+		return quiet == 20
+	}, patience, 5*time.Millisecond)
+	require.Less(t, sent.Load(), int64(messages/2), "what is in between is bounded")
+	for range 10 {
+		_, err := c.refExists(t.Context())
+		require.NoError(t, err)
+	}
+	got := 0
+	for err = stream.RecvMsg(&gitalypb.RefExistsRequest{}); err == nil; got++ {
+		err = stream.RecvMsg(&gitalypb.RefExistsRequest{})
+	}
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, messages, got)
 }
 
 // afterUpload does something when the whole request has come.
