@@ -115,6 +115,8 @@ inline answer(w, o) {
 	if
 	:: o == NONE && (IN(disk[0] & 15, w) || IN(disk[1] & 15, w) || IN(disk[2] & 15, w)) ->
 		printf("@ violation P7 none-but-visible\n"); say_disks(); assert(false)
+	:: o == UNKNOWN && FAULTS == 0 ->
+		printf("@ violation P6 unknown-without-a-fault\n"); say_disks(); assert(false)
 	:: else
 	fi
 }
@@ -320,11 +322,14 @@ unknown:	atomic { /* Recovery decides. */
 			abort_calls(w);
 			if
 			:: iw == w && RULE_MARK -> marked = 1; printf("@ marked write %d\n", w)
-			:: iw == w && !RULE_MARK -> close_turn(w); plain = 1
+			:: iw == w && !RULE_MARK -> close_turn(w); np = 4
 			:: else
 			fi;
 			answer(w, UNKNOWN)
 		};
+#if !RULE_MARK
+		atomic { plain = (np == 4) };
+#endif
 over:		skip
 	} unless { life[p] != wl[w] }
 }
@@ -615,8 +620,8 @@ end:	do
 				claim[n] = (rgen[n] != gen);
 				printf("@ repaired node %d generation %d\n", n, rgen[n]);
 				if
-				:: rgen[n] != gen && faults == FAULTS && FAULTS == 0 ->
-					printf("@ violation P4 repaired-behind\n"); say_disks(); assert(false)
+				:: rgen[n] != gen && FAULTS == 0 ->
+					printf("@ violation P6 repaired-behind\n"); say_disks(); assert(false)
 				:: else
 				fi
 			:: else
@@ -712,6 +717,10 @@ init {
 		run Repairs(REPAIR);
 #endif
 #ifdef READERS
+		if /* A route may be cached already. */
+		:: cached[1] = 1; route[1] = 7
+		:: skip
+		fi;
 		run Reader();
 		if
 		:: READERS > 1 -> run Reader()
