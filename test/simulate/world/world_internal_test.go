@@ -37,9 +37,8 @@ func TestPromisesAreKept(t *testing.T) {
 	// Whatever the model follows, and is not rare, has been compared with it.
 	for _, kind := range []abstract.Kind{
 		abstract.Enlisted, abstract.Ended, abstract.Opened, abstract.Unvoted, abstract.Told,
-		abstract.Applied, abstract.Recorded, abstract.Closed, abstract.Marked,
-		abstract.Adopted, abstract.Resolved, abstract.Elected, abstract.Claimed, abstract.Emptied,
-		abstract.Repaired, abstract.Answered,
+		abstract.Applied, abstract.Recorded, abstract.Closed, abstract.Adopted, abstract.Resolved,
+		abstract.Claimed, abstract.Repaired, abstract.Answered,
 	} {
 		require.Positive(t, events[kind], kind)
 	}
