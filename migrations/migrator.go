@@ -62,11 +62,8 @@ type Migrator struct {
 	provider *goose.Provider
 }
 
-// New makes sure that the schema exists, which needs the right to create one in the database.
-func New(ctx context.Context, db *sql.DB) (*Migrator, error) {
-	if err := createSchema(ctx, db); err != nil {
-		return nil, fmt.Errorf("create schema %s: %w", schemaName, err)
-	}
+// New returns a Migrator. It does not touch the database.
+func New(db *sql.DB) (*Migrator, error) {
 	locker, err := lock.NewPostgresTableLocker(
 		lock.WithTableName(lockTable), lock.WithTableLockTimeout(lockPause, lockTries),
 	)
@@ -106,8 +103,30 @@ func createSchema(ctx context.Context, db *sql.DB) error {
 	return fmt.Errorf("execute: %w", err)
 }
 
-// Status lists all migrations by version, those of a newer release included.
+// begun tells whether anything was ever migrated. Looking must not create the record of it.
+func (m *Migrator) begun(ctx context.Context) (bool, error) {
+	var begun bool
+	err := m.db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL",
+		versionTable).Scan(&begun)
+	if err != nil {
+		return false, fmt.Errorf("look for record: %w", err)
+	}
+	return begun, nil
+}
+
+// Status lists all migrations by version, those of a newer release included. It changes nothing.
 func (m *Migrator) Status(ctx context.Context) ([]Migration, error) {
+	begun, err := m.begun(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read applied migrations: %w", err)
+	}
+	if !begun {
+		var all []Migration
+		for _, source := range m.provider.ListSources() {
+			all = append(all, Migration{Name: name(source), Version: source.Version})
+		}
+		return all, nil
+	}
 	statuses, err := m.provider.Status(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read applied migrations: %w", err)
@@ -165,8 +184,12 @@ func (m *Migrator) Pending(ctx context.Context) ([]Migration, error) {
 }
 
 // Up applies all pending migrations and reports each before and after. Running it twice, or in
-// several processes at once, applies each once.
+// several processes at once, applies each once. It makes the schema if that is missing, which needs
+// the right to create one in the database.
 func (m *Migrator) Up(ctx context.Context, progress func(Step)) error {
+	if err := createSchema(ctx, m.db); err != nil {
+		return fmt.Errorf("create schema %s: %w", schemaName, err)
+	}
 	pending, err := m.Pending(ctx)
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package migrations_test
 
 import (
-	"context"
 	"database/sql"
 	"testing"
 
@@ -22,7 +21,7 @@ func open(t *testing.T) *sql.DB {
 
 func migrator(t *testing.T, db *sql.DB) *migrations.Migrator {
 	t.Helper()
-	made, err := migrations.New(t.Context(), db)
+	made, err := migrations.New(db)
 	require.NoError(t, err)
 	return made
 }
@@ -55,6 +54,9 @@ func TestUpAndDown(t *testing.T) {
 	pending, err := m.Pending(t.Context())
 	require.NoError(t, err)
 	require.NotEmpty(t, pending)
+	require.ErrorIs(t, m.Down(t.Context(), 1, nil), migrations.ErrNothingToRollBack)
+	require.Equal(t, []string{"public.repositories"}, text(t, db, tables),
+		"looking leaves nothing behind")
 
 	var steps []migrations.Step
 	note := func(step migrations.Step) { steps = append(steps, step) }
@@ -101,7 +103,7 @@ func TestUpConcurrently(t *testing.T) {
 				return err
 			}
 			defer db.Close() //nolint:errcheck // nothing is under way
-			m, err := migrations.New(t.Context(), db)
+			m, err := migrations.New(db)
 			if err != nil {
 				return err
 			}
@@ -160,7 +162,11 @@ func TestNoRights(t *testing.T) {
 	reader, err := config.OpenDB()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, reader.Close()) }()
-	_, err = migrations.New(context.WithoutCancel(t.Context()), reader)
+	m := migrator(t, reader)
+	pending, err := m.Pending(t.Context())
+	require.NoError(t, err, "looking needs no rights")
+	require.NotEmpty(t, pending)
+	err = m.Up(t.Context(), func(migrations.Step) {})
 	require.ErrorContains(t, err, "create schema praefect")
 	require.ErrorContains(t, err, "permission denied")
 }

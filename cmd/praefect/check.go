@@ -184,7 +184,12 @@ func checkMigrations(ctx context.Context, config *configfile.Loaded, _ io.Writer
 }
 
 func checkNodes(ctx context.Context, config *configfile.Loaded, out io.Writer) error {
-	return probeAll(ctx, probesOf(config.VirtualStorages, out))
+	probes, err := probesOf(config, out)
+	if err != nil {
+		return err
+	}
+
+	return probeAll(ctx, probes)
 }
 
 func checkDatabase(ctx context.Context, config *configfile.Loaded, out io.Writer) error {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health/grpc_health_v1"
 
 	"praefect/cmd/internal/configfile"
@@ -29,6 +31,7 @@ func dialNodesCommand() *cli.Command {
 			"compares them with the configuration.",
 		Flags: []cli.Flag{
 			&cli.DurationFlag{Name: "timeout", Usage: "give up after this time (0 means 10s)"},
+			jsonFlag(),
 		},
 		Action: subcommand(dialNodes),
 	}
@@ -39,8 +42,20 @@ type probe struct {
 	address, token string
 	// storages maps a node's storage to the virtual storages that use it.
 	storages map[string][]string
+	security credentials.TransportCredentials
 
+	// out may be nil.
 	out *lockedWriter
+	// problems belong to the goroutine that runs the probe.
+	problems []string
+}
+
+// probed is what programs are told about a node.
+type probed struct {
+	Address  string   `json:"address"`
+	Storages []string `json:"storages"`
+	Healthy  bool     `json:"healthy"`
+	Problems []string `json:"problems"`
 }
 
 func dialNodes(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
@@ -51,7 +66,34 @@ func dialNodes(ctx context.Context, cmd *cli.Command, config *configfile.Loaded)
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 
-	return probeAll(ctx, probesOf(config.VirtualStorages, cmd.Root().Writer))
+	out := cmd.Root().Writer
+	if !cmd.Bool(flagJSON) {
+		probes, err := probesOf(config, out)
+		if err != nil {
+			return err
+		}
+
+		return probeAll(ctx, probes)
+	}
+	probes, err := probesOf(config, io.Discard)
+	if err != nil {
+		return err
+	}
+	err = probeAll(ctx, probes)
+
+	return errors.Join(sayJSON(out, toldProbes(probes)), err)
+}
+
+func toldProbes(probes []*probe) []probed {
+	told := []probed{}
+	for _, p := range probes {
+		told = append(told, probed{
+			Address: p.address, Storages: slices.Sorted(maps.Keys(p.storages)),
+			Healthy: len(p.problems) == 0, Problems: append([]string{}, p.problems...),
+		})
+	}
+
+	return told
 }
 
 // probeAll probes all nodes at the same time. The error names those that are not well.
@@ -77,16 +119,21 @@ func probeAll(ctx context.Context, probes []*probe) error {
 }
 
 // probesOf groups the configured nodes by address, in the order of the configuration.
-func probesOf(storages []configfile.VirtualStorage, out io.Writer) []*probe {
+func probesOf(config *configfile.Loaded, out io.Writer) ([]*probe, error) {
+	security, err := nodeSecurity(config)
+	if err != nil {
+		return nil, err
+	}
 	var probes []*probe
 	locked := &lockedWriter{w: out}
-	for _, virtual := range storages {
+	for _, virtual := range config.VirtualStorages {
 		for _, node := range virtual.Nodes {
 			i := slices.IndexFunc(probes, func(p *probe) bool { return p.address == node.Address })
 			if i < 0 {
 				i = len(probes)
 				probes = append(probes, &probe{
 					address: node.Address, storages: map[string][]string{}, out: locked,
+					security: security,
 				})
 			}
 			p := probes[i]
@@ -95,7 +142,7 @@ func probesOf(storages []configfile.VirtualStorage, out io.Writer) []*probe {
 		}
 	}
 
-	return probes
+	return probes, nil
 }
 
 // run probes the node and reports whether everything is as it should be.
@@ -103,7 +150,7 @@ func (p *probe) run(ctx context.Context) bool {
 	p.say("dialing...")
 	conn, err := p.dial()
 	if err != nil {
-		p.say("ERROR: dialing failed: %v", err)
+		p.fail("dialing failed: %v", err)
 
 		return false
 	}
@@ -116,7 +163,7 @@ func (p *probe) run(ctx context.Context) bool {
 // dial makes a plain connection, without the channel back that votes need: what is asked here
 // needs none, so that a node's answer is known even when it does not speak the other.
 func (p *probe) dial() (*grpc.ClientConn, error) {
-	return dialPlain(p.address, p.token)
+	return dialPlain(p.address, p.token, p.security)
 }
 
 func (p *probe) checkHealth(ctx context.Context, conn *grpc.ClientConn) bool {
@@ -125,12 +172,12 @@ func (p *probe) checkHealth(ctx context.Context, conn *grpc.ClientConn) bool {
 	client := grpc_health_v1.NewHealthClient(conn)
 	response, err := client.Check(ctx, &grpc_health_v1.HealthCheckRequest{})
 	if err != nil {
-		p.say("ERROR: unable to request health check: %v", err)
+		p.fail("unable to request health check: %v", err)
 
 		return false
 	}
 	if status := response.GetStatus(); status != grpc_health_v1.HealthCheckResponse_SERVING {
-		p.say("ERROR: health check did not report serving, instead reported: %s", status)
+		p.fail("health check did not report serving, instead reported: %s", status)
 
 		return false
 	}
@@ -146,18 +193,18 @@ func (p *probe) checkStorages(ctx context.Context, conn *grpc.ClientConn) bool {
 	info, err := client.ServerInfo(ctx, &gitalypb.ServerInfoRequest{})
 	switch {
 	case err != nil:
-		p.say("ERROR: failed to receive state from the remote: %v", err)
+		p.fail("failed to receive state from the remote: %v", err)
 
 		return false
 	case len(info.GetStorageStatuses()) == 0:
-		p.say("ERROR: remote has no configured storages")
+		p.fail("remote has no configured storages")
 
 		return false
 	}
 
 	if err := p.compare(info.GetStorageStatuses()); err != nil {
-		p.say("ERROR: %v", err)
-		p.say("ERROR: consistency check failed")
+		p.fail("%v", err)
+		p.fail("consistency check failed")
 
 		return false
 	}
@@ -194,7 +241,17 @@ func (p *probe) compare(reported []*gitalypb.ServerInfoResponse_StorageStatus) e
 	return errors.Join(errs...)
 }
 
+// fail says what is wrong, and remembers it.
+func (p *probe) fail(format string, args ...any) {
+	problem := fmt.Sprintf(format, args...)
+	p.problems = append(p.problems, problem)
+	p.say("ERROR: %s", problem)
+}
+
 func (p *probe) say(format string, args ...any) {
+	if p.out == nil {
+		return
+	}
 	p.out.printf("[%s]: %s\n", p.address, fmt.Sprintf(format, args...))
 }
 

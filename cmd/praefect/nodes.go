@@ -21,9 +21,13 @@ type nodes struct {
 
 // dialNodesOf connects to every node with its first call.
 func dialNodesOf(config *configfile.Loaded) (*nodes, error) {
+	security, err := nodeSecurity(config)
+	if err != nil {
+		return nil, fmt.Errorf("dial nodes: %w", err)
+	}
 	n := &nodes{list: config.Nodes(), conns: map[[2]string]*grpc.ClientConn{}}
 	for _, node := range n.list {
-		conn, err := dialPlain(node.Address, node.Token)
+		conn, err := dialPlain(node.Address, node.Token, security)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("dial nodes: dial with %q gitaly at %q: %w",
 				node.Storage, node.Address, err), n.close())

@@ -77,6 +77,7 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 			checkCommand(),
 			datalossCommand(),
 			dialNodesCommand(),
+			doctorCommand(),
 			listStoragesCommand(),
 			listUntrackedCommand(),
 			trackRepositoryCommand(),

@@ -57,7 +57,7 @@ func withMigrator(
 		return fmt.Errorf("sql open: send ping: %w", err)
 	}
 
-	migrator, err := migrations.New(ctx, database)
+	migrator, err := migrations.New(database)
 	if err != nil {
 		return err
 	}

@@ -22,11 +22,35 @@ func sqlPingCommand() *cli.Command {
 		Name:        "sql-ping",
 		Usage:       "check that the database can be reached",
 		Description: "Connects to the configured PostgreSQL. It does not look at the migrations.",
+		Flags:       []cli.Flag{jsonFlag()},
 		Action:      subcommand(sqlPing),
 	}
 }
 
+// pinged is what programs are told about the database.
+type pinged struct {
+	OK    bool   `json:"ok"`
+	Error string `json:"error,omitempty"`
+}
+
 func sqlPing(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	err := pingDatabase(ctx, cmd, config)
+	if cmd.Bool(flagJSON) {
+		answer := pinged{OK: err == nil}
+		if err != nil {
+			answer.Error = err.Error()
+		}
+
+		return errors.Join(sayJSON(cmd.Root().Writer, answer), err)
+	}
+	if err != nil {
+		return err
+	}
+
+	return say(cmd.Root().Writer, "praefect sql-ping: OK\n")
+}
+
+func pingDatabase(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 
@@ -41,9 +65,9 @@ func sqlPing(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) e
 		return fmt.Errorf("%s sql-ping: fail: %w", cmd.Root().Name, err)
 	case err != nil:
 		return fmt.Errorf("sql open: %w", err)
+	default:
+		return nil
 	}
-
-	return say(cmd.Root().Writer, "praefect sql-ping: OK\n")
 }
 
 // say prints on the program's output; what cannot be printed is the program's failure.

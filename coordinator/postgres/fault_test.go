@@ -166,7 +166,7 @@ func migrate(t *testing.T, config postgres.Config) {
 	t.Helper()
 	db, err := config.OpenDB()
 	require.NoError(t, err)
-	migrator, err := migrations.New(t.Context(), db)
+	migrator, err := migrations.New(db)
 	require.NoError(t, err)
 	require.NoError(t, migrator.Up(t.Context(), func(migrations.Step) {}))
 	require.NoError(t, db.Close())

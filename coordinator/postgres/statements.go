@@ -230,3 +230,33 @@ var pruneEntriesSQL string
 
 //go:embed sql/list_entries.sql
 var listEntriesSQL string
+
+//go:embed sql/vitals.sql
+var vitalsSQL string
+
+//go:embed sql/clock.sql
+var clockSQL string
+
+//go:embed sql/unenrolled.sql
+var unenrolledSQL string
+
+//go:embed sql/enrol.sql
+var enrolSQL string
+
+//go:embed sql/surplus.sql
+var surplusSQL string
+
+//go:embed sql/retire.sql
+var retireSQL string
+
+//go:embed sql/claim_retired.sql
+var claimRetiredSQL string
+
+//go:embed sql/end_retirement.sql
+var endRetirementSQL string
+
+//go:embed sql/begin_walk.sql
+var beginWalkSQL string
+
+//go:embed sql/end_walk.sql
+var endWalkSQL string

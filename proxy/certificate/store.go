@@ -158,6 +158,23 @@ func (c Config) read() ([][]byte, error) {
 	return files, nil
 }
 
+// Pair reads the own certificate and its key. Errors match [ErrKeyPair] or [ErrAuthorities].
+func (c Config) Pair() (tls.Certificate, error) {
+	files, err := c.read()
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key := files[1]
+	if len(c.Key) > 0 {
+		key = c.Key
+	}
+	pair, err := tls.X509KeyPair(files[0], key)
+	if err != nil {
+		return tls.Certificate{}, fmt.Errorf("%w: %w", ErrKeyPair, err)
+	}
+	return pair, nil
+}
+
 // parse makes credentials of the files' content.
 func (c Config) parse(files [][]byte) (*material, error) {
 	server := &tls.Config{MinVersion: c.MinVersion}

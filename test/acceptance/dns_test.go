@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -58,14 +57,8 @@ func (s *nameServer) resolver() *net.Resolver {
 // moveTo lets a proxy listen on another address.
 func moveTo(t *testing.T, proxy *cluster.Proxy, address string) {
 	t.Helper()
-	content, err := os.ReadFile(proxy.ConfigFile)
-	require.NoError(t, err)
-	content = regexp.MustCompile(`(?m)^listen_addr = .*$`).ReplaceAll(
-		content, []byte(fmt.Sprintf("listen_addr = %q", address)))
-	require.NoError(t, os.WriteFile(proxy.ConfigFile, content, 0o600))
-	require.NoError(t, proxy.Process().Terminate(t.Context()))
 	proxy.Address = "tcp://" + address
-	require.NoError(t, proxy.Start(t.Context()))
+	restart(t, proxy, func(text string) string { return set(text, "listen_addr", address) })
 }
 
 // TestT114SeveralProxiesBehindOneName has three proxies under one name of a name server, as Consul
@@ -156,4 +149,25 @@ func TestT125NodesByName(t *testing.T) {
 		require.NoError(t, write(t.Context(), conn, repository, "main"))
 		require.NoError(t, conn.Close())
 	}
+}
+
+// TestT116AddressesOfTheSixthVersion has a proxy whose name has nothing but an AAAA record.
+func TestT116AddressesOfTheSixthVersion(t *testing.T) {
+	t.Parallel()
+	const name = "praefect6.service.consul"
+	c := start(t, cluster.Config{})
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(c.Proxy().Address, "tcp://"))
+	require.NoError(t, err)
+	moveTo(t, c.Proxy(), net.JoinHostPort("::1", port))
+	server := startNameServer(t, "::1 "+name+"\n")
+	require.Eventually(t, func() bool {
+		found, err := server.resolver().LookupHost(t.Context(), name)
+		return err == nil && len(found) == 1 && found[0] == "::1"
+	}, wait, tick)
+	conn, err := grpc.NewClient("dns://"+server.address+"/"+name+":"+port,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithPerRPCCredentials(auth.Credentials(c.Token(), nil)))
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // The test is over.
+	require.NoError(t, write(t.Context(), conn, create(t, conn, "six.git"), "main"))
 }

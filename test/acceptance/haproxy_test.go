@@ -3,6 +3,7 @@ package acceptance_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,4 +76,30 @@ func TestT126BehindLoadBalancer(t *testing.T) {
 			exists(ctx, conn, repository) == nil
 	}, wait, tick)
 	t.Logf("served again %s after one of three proxies was killed", time.Since(began))
+}
+
+// TestT128LongClone pushes and clones much through the balancer.
+func TestT128LongClone(t *testing.T) {
+	t.Parallel()
+	c := start(t, cluster.Config{Proxies: 2})
+	balancer := startHAProxy(t, c.Proxies())
+	url, end, err := c.Gateway(t.Context(), balancer)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, end()) })
+	create(t, dialled(t, c, c.Proxy().Address), "large.git")
+	user := t.TempDir()
+	noise := make([]byte, 48<<20)
+	source := rand.NewChaCha8([32]byte{})
+	_, _ = source.Read(noise) // never fails
+	require.NoError(t, os.WriteFile(filepath.Join(user, "noise"), noise, 0o600))
+	for _, args := range [][]string{
+		{"init", "--quiet", "--initial-branch=main"}, {"add", "noise"},
+		{"commit", "--quiet", "-m", "noise"}, {"push", "--quiet", url + "/large.git", "main"},
+	} {
+		git(t, user, append([]string{"-c", "core.compression=0"}, args...)...)
+	}
+
+	copied := t.TempDir()
+	git(t, copied, "clone", "--quiet", url+"/large.git", "copy")
+	git(t, filepath.Join(copied, "copy"), "fsck", "--full")
 }

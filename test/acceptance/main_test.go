@@ -8,9 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 
@@ -30,6 +34,9 @@ type shared struct {
 	dir      string
 	programs cluster.Programs
 	server   *pgserver.Server
+	// guided and secured are started by the first test that asks for them.
+	guided  func() (*guided, error)
+	secured func() (*securedServer, error)
 }
 
 // suite is set by TestMain before the first test and not changed any more.
@@ -60,6 +67,14 @@ func run(m *testing.M) (code int, err error) {
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 	suite = &shared{dir: dir, programs: programs, server: server}
+	var started closers
+	defer func() { err = errors.Join(err, started.close()) }()
+	suite.guided = sync.OnceValues(func() (*guided, error) {
+		return startGuided(context.Background(), suite, &started)
+	})
+	suite.secured = sync.OnceValues(func() (*securedServer, error) {
+		return startSecured(context.Background(), suite, &started)
+	})
 
 	return m.Run(), nil
 }
@@ -163,7 +178,15 @@ func dialled(t *testing.T, c *cluster.Cluster, address string) *grpc.ClientConn 
 // create makes a repository and returns how to name it.
 func create(t *testing.T, conn grpc.ClientConnInterface, path string) *gitalypb.Repository {
 	t.Helper()
-	repository := &gitalypb.Repository{StorageName: "default", RelativePath: path}
+	return createIn(t, conn, "default", path)
+}
+
+// createIn does so in any virtual storage.
+func createIn(
+	t *testing.T, conn grpc.ClientConnInterface, storage, path string,
+) *gitalypb.Repository {
+	t.Helper()
+	repository := &gitalypb.Repository{StorageName: storage, RelativePath: path}
 	_, err := gitalypb.NewRepositoryServiceClient(conn).CreateRepository(t.Context(),
 		&gitalypb.CreateRepositoryRequest{Repository: repository})
 	require.NoError(t, err)
@@ -194,4 +217,127 @@ func write(
 	})
 
 	return err
+}
+
+// closers end what several tests share, the latest first. Safe for concurrent use.
+type closers struct {
+	mu  sync.Mutex // guards all
+	all []func() error
+}
+
+func (c *closers) add(end func() error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, end)
+}
+
+func (c *closers) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var errs []error
+	for i := len(c.all) - 1; i >= 0; i-- {
+		errs = append(errs, c.all[i]())
+	}
+
+	return errors.Join(errs...)
+}
+
+// ran is what a command left behind.
+type ran struct {
+	stdout, stderr string
+	code           int
+}
+
+// praefect runs the program to its end.
+func praefect(t *testing.T, env []string, args ...string) ran {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	command := exec.CommandContext(ctx, suite.programs.Praefect, args...)
+	command.Env = append(command.Environ(), env...)
+	var stdout, stderr strings.Builder
+	command.Stdout, command.Stderr = &stdout, &stderr
+	if err := command.Run(); err != nil {
+		var exited *exec.ExitError
+		require.ErrorAs(t, err, &exited)
+	}
+
+	return ran{stdout.String(), stderr.String(), command.ProcessState.ExitCode()}
+}
+
+// written is a configuration file with a text.
+func written(t *testing.T, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "config.toml")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+
+	return file
+}
+
+// set gives a key of a configuration another value.
+func set(text, key, value string) string {
+	line := regexp.MustCompile(`(?m)^` + key + ` = .*$`)
+
+	return line.ReplaceAllLiteralString(text, fmt.Sprintf("%s = %q", key, value))
+}
+
+// edit changes the configuration of a proxy that does not run or is restarted later.
+func edit(t *testing.T, proxy *cluster.Proxy, change func(text string) string) {
+	t.Helper()
+	content, err := os.ReadFile(proxy.ConfigFile)
+	require.NoError(t, err)
+	changed := change(string(content))
+	require.NotEqual(t, string(content), changed)
+	require.NoError(t, os.WriteFile(proxy.ConfigFile, []byte(changed), 0o600))
+}
+
+// restart lets a proxy begin anew with another configuration.
+func restart(t *testing.T, proxy *cluster.Proxy, change func(text string) string) {
+	t.Helper()
+	edit(t, proxy, change)
+	ctx, cancel := context.WithTimeout(t.Context(), wait)
+	defer cancel()
+	require.NoError(t, proxy.Process().Terminate(ctx))
+	require.NoError(t, proxy.Start(ctx))
+}
+
+// recorded is what the proxies know about a repository.
+func recorded(
+	ctx context.Context, t require.TestingT, conn grpc.ClientConnInterface,
+	repository *gitalypb.Repository,
+) *gitalypb.GetRepositoryMetadataResponse {
+	answer, err := gitalypb.NewPraefectInfoServiceClient(conn).GetRepositoryMetadata(ctx,
+		&gitalypb.GetRepositoryMetadataRequest{
+			Query: &gitalypb.GetRepositoryMetadataRequest_Path_{
+				Path: &gitalypb.GetRepositoryMetadataRequest_Path{
+					VirtualStorage: repository.GetStorageName(),
+					RelativePath:   repository.GetRelativePath(),
+				},
+			},
+		})
+	require.NoError(t, err)
+
+	return answer
+}
+
+// current lists the storages whose replicas have every write.
+func current(answer *gitalypb.GetRepositoryMetadataResponse) []string {
+	var storages []string
+	for _, replica := range answer.GetReplicas() {
+		if replica.GetGeneration() == answer.GetGeneration() {
+			storages = append(storages, replica.GetStorage())
+		}
+	}
+
+	return storages
+}
+
+// awaitCurrent waits until so many replicas have every write.
+func awaitCurrent(
+	t *testing.T, conn grpc.ClientConnInterface, repository *gitalypb.Repository, count int,
+) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Len(c, current(recorded(t.Context(), c, conn, repository)), count)
+	}, wait, tick)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/require"
 
+	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
 )
 
@@ -41,6 +42,7 @@ func startPgBouncer(t *testing.T, database cluster.Database) cluster.Database {
 	text := fmt.Sprintf(`[databases]
 %[1]s = %[2]s pool_mode=transaction
 %[1]s_direct = %[2]s pool_mode=session
+%[1]s_gitlab = %[2]s dbname=postgres pool_mode=transaction
 [pgbouncer]
 listen_addr = %[3]s
 listen_port = %[4]s
@@ -53,10 +55,7 @@ default_pool_size = 5
 		text += "user = postgres\n"
 	}
 	require.NoError(t, os.WriteFile(settings, []byte(text), 0o644))
-	for above := dir; above != filepath.Dir(os.TempDir()) && above != "/tmp"; {
-		require.NoError(t, os.Chmod(above, 0o755))
-		above = filepath.Dir(above)
-	}
+	openUp(t, dir)
 	spawn(t, path, settings)
 
 	database.Host, database.Password = host, password
@@ -93,14 +92,26 @@ func exercise(t *testing.T, c *cluster.Cluster) {
 }
 
 // TestT055PoolingByTransactions has nothing but a pool by transactions, which no notice passes: all
-// goes on without. Users are in a file, with hashes of passwords.
+// goes on without. Users are in a file, with hashes of passwords. The database of GitLab is behind
+// the same PgBouncer.
 //
-// Requirements: T031, T032, T055, T058, T059
+// Requirements: T031, T032, T055, T058, T059, T061
 func TestT055PoolingByTransactions(t *testing.T) {
 	t.Parallel()
 	database := newDatabase(t)
-	c := start(t, cluster.Config{Database: startPgBouncer(t, database), Proxies: 2})
+	pooled := startPgBouncer(t, database)
+	c := start(t, cluster.Config{Database: pooled, Proxies: 2})
 	exercise(t, c)
+	config, err := pgx.ParseConfig("sslmode=disable default_query_exec_mode=exec")
+	require.NoError(t, err)
+	config.Host, config.Port, config.User = pooled.Host, uint16(pooled.Port), pooled.User
+	config.Password, config.Database = pooled.Password, database.Name+"_gitlab"
+	gitlab, err := pgx.ConnectConfig(t.Context(), config)
+	require.NoError(t, err)
+	var found string
+	require.NoError(t, gitlab.QueryRow(t.Context(), "SELECT current_database()").Scan(&found))
+	require.NoError(t, gitlab.Close(t.Context()))
+	require.Equal(t, "postgres", found)
 	for _, proxy := range c.Proxies() {
 		log := proxyLog(t, c, proxy)
 		require.NotContains(t, log, "prepared statement")
@@ -146,4 +157,34 @@ func TestT057NoticesPastPgBouncer(t *testing.T) {
 		wait, tick)
 	exercise(t, c)
 	require.NotContains(t, proxyLog(t, c, c.Proxy()), "notices of other proxies are missed")
+}
+
+// TestT054NoticesAreLost ends the sessions that listen again and again, while one proxy removes
+// repositories that another knows: what that one has kept is never served when it is outdated. At
+// last both listen again.
+func TestT054NoticesAreLost(t *testing.T) {
+	t.Parallel()
+	const rounds = 10
+	c := start(t, cluster.Config{Proxies: 2})
+	database := c.Database().Name
+	require.Eventually(t, func() bool { return sessions(t, database, "LISTEN") == 2 }, wait, tick)
+	first, last := dialled(t, c, c.Proxies()[0].Address), dialled(t, c, c.Proxies()[1].Address)
+	server, err := pgx.Connect(t.Context(), suite.server.DSN("postgres"))
+	require.NoError(t, err)
+	defer server.Close(t.Context()) //nolint:errcheck // Nothing is under way.
+	for i := range rounds {
+		repository := create(t, first, fmt.Sprintf("passing-%d.git", i))
+		require.NoError(t, exists(t.Context(), last, repository))
+		_, err := server.Exec(t.Context(), `SELECT pg_terminate_backend(pid)
+			FROM pg_stat_activity WHERE datname = $1 AND query ILIKE 'LISTEN%'`, database)
+		require.NoError(t, err)
+		_, err = gitalypb.NewRepositoryServiceClient(first).RemoveRepository(t.Context(),
+			&gitalypb.RemoveRepositoryRequest{Repository: repository})
+		require.NoError(t, err)
+		answer, err := gitalypb.NewRepositoryServiceClient(last).RepositoryExists(t.Context(),
+			&gitalypb.RepositoryExistsRequest{Repository: repository})
+		require.NoError(t, err)
+		require.False(t, answer.GetExists())
+	}
+	require.Eventually(t, func() bool { return sessions(t, database, "LISTEN") == 2 }, wait, tick)
 }

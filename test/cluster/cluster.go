@@ -179,6 +179,17 @@ func (c *Cluster) Proxies() []*Proxy { return c.proxies }
 // GitURL is where Git finds a repository, by its relative path.
 func (c *Cluster) GitURL(relativePath string) string { return c.gateway.url + "/" + relativePath }
 
+// Gateway starts another gateway, which reaches the proxies at an address of the caller's choice.
+// It returns the URL below which repositories are found, and what ends it.
+func (c *Cluster) Gateway(ctx context.Context, address string) (string, func() error, error) {
+	started, err := startGateway(ctx, address, c.config, c.config.Log)
+	if err != nil {
+		return "", nil, fmt.Errorf("start gateway: %w", err)
+	}
+
+	return started.url, started.close, nil
+}
+
 // Dir is the directory with disks, logs and configuration.
 func (c *Cluster) Dir() string { return c.dir }
 

@@ -40,6 +40,8 @@ type Config struct {
 	Route func(ctx context.Context, link Link) (string, error)
 	// Token is what clients of the proxy and of the nodes present (default "secret").
 	Token string
+	// NodeTokens are what single nodes want to be presented instead, by storage.
+	NodeTokens map[string]string
 	// Database is an empty database to use. Default: a private PostgreSQL server.
 	Database Database
 	// Durable makes nodes and the private PostgreSQL wait for the disk. Without it a crash of the
@@ -81,6 +83,14 @@ type Link struct {
 const DatabaseParty = "database"
 
 const defaultGracefulStop = 10 * time.Second
+
+func (c Config) nodeToken(storage string) string {
+	if token, ok := c.NodeTokens[storage]; ok {
+		return token
+	}
+
+	return c.Token
+}
 
 func (c Config) withDefaults() Config {
 	if c.VirtualStorage == "" {

@@ -55,7 +55,7 @@ func newNode(ctx context.Context, config Config, dir, storage string) (*Node, er
 		program:  config.Programs.Node,
 		git:      config.Programs.Git,
 		hooks:    hooks,
-		token:    config.Token,
+		token:    config.nodeToken(storage),
 		sync:     config.Durable,
 		patience: config.VoteTimeout,
 		wrapper:  config.NodeWrapper,

@@ -79,7 +79,7 @@ func configuration(config Config, listen listeners, others reached) string {
 		if config.NodeAddress != nil {
 			address = config.NodeAddress(address)
 		}
-		line("address = %q\ntoken = %q", address, config.Token)
+		line("address = %q\ntoken = %q", address, config.nodeToken(node.storage))
 	}
 	line("%s", config.Extra)
 

@@ -89,7 +89,7 @@ func makeTemplate() error {
 	if err != nil {
 		return err
 	}
-	migrator, err := migrations.New(ctx, db)
+	migrator, err := migrations.New(db)
 	if err == nil {
 		err = migrator.Up(ctx, func(migrations.Step) {})
 	}

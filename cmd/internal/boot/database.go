@@ -56,7 +56,7 @@ func checkMigrations(ctx context.Context, config postgres.Config) (err error) {
 	}
 	defer func() { err = errors.Join(err, database.Close()) }()
 
-	migrator, err := migrations.New(ctx, database)
+	migrator, err := migrations.New(database)
 	if err != nil {
 		return fmt.Errorf("%w: run praefect sql-migrate: %w", errNotMigrated, err)
 	}

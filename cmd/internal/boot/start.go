@@ -62,6 +62,7 @@ func (s *server) start(ctx context.Context) error {
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
+		{"addresses", s.checkAddresses},
 		{"membership", s.startMembership},
 		{"journal", s.startJournal},
 		{"coordinator", s.startCoordinator},
@@ -291,6 +292,12 @@ func (s *server) startWorkers(context.Context) error {
 		s.workers.run(run)
 	}
 	s.turns.run(s.coordinator.Run)
+
+	for _, start := range []func() error{s.startPlacement, s.startCleaner} {
+		if err := start(); err != nil {
+			return err
+		}
+	}
 
 	return s.startVerification()
 }

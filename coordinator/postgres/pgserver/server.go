@@ -44,6 +44,8 @@ type Config struct {
 	Durable bool
 	// MaxConnections defaults to 100.
 	MaxConnections int
+	// Settings are further ones, as "name=value".
+	Settings []string
 }
 
 // Server is a running server. Safe for concurrent use, except for Stop.
@@ -179,7 +181,7 @@ func settings(directory string, config Config) []string {
 		values = append(values, "fsync=off", "full_page_writes=off")
 	}
 	var arguments []string
-	for _, value := range values {
+	for _, value := range append(values, config.Settings...) {
 		arguments = append(arguments, "-c", value)
 	}
 	return arguments

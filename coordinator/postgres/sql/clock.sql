@@ -1,0 +1,2 @@
+-- The server's time at this moment.
+SELECT clock_timestamp()

@@ -1,0 +1,45 @@
+-- Assigns a repository that is meant to be everywhere to the configured storages that are missing.
+-- The repository is locked. No turn is needed: neither generation, epoch nor primary change.
+WITH base AS (
+    SELECT r.id, r.virtual_storage, r.generation,
+           (SELECT least(count(*), 999)
+              FROM praefect.replicas AS c
+             WHERE c.repository_id = r.id
+               AND c.generation = r.generation)
+               + CASE WHEN r.replica_path LIKE '@cluster/pools/%' THEN 0 ELSE 1000 END AS rank
+      FROM praefect.repositories AS r
+     WHERE r.id = @id
+       AND r.state = 'ready'
+       AND r.everywhere
+), added AS (
+    INSERT INTO praefect.replicas AS p
+           (repository_id, virtual_storage, storage, generation, assigned, repair_due_at,
+            repair_rank)
+    SELECT base.id, base.virtual_storage, c.storage, -1, true, now(), base.rank
+      FROM base
+      JOIN unnest(@virtual_storages::text[], @storages::text[]) AS c (virtual_storage, storage)
+        ON c.virtual_storage = base.virtual_storage
+        ON CONFLICT (repository_id, storage) DO UPDATE
+       SET assigned      = true,
+           repair_due_at = CASE WHEN p.generation < (SELECT base.generation FROM base)
+                                THEN coalesce(p.repair_due_at, now()) END
+     WHERE NOT p.assigned
+    RETURNING p.storage
+), number AS (
+    UPDATE praefect.invalidation_counter AS c
+       SET last = c.last + 1
+     WHERE EXISTS (SELECT FROM added)
+    RETURNING c.last
+), repository AS (
+    UPDATE praefect.repositories AS r
+       SET invalidated = number.last
+      FROM base, number
+     WHERE r.id = base.id
+    RETURNING r.id, r.virtual_storage, r.relative_path, r.invalidated
+), told AS (
+    INSERT INTO praefect.invalidations (sequence, repository_id, virtual_storage, relative_path)
+    SELECT r.invalidated, r.id, r.virtual_storage, r.relative_path
+      FROM repository AS r
+    RETURNING pg_notify('praefect', 'invalidated')
+)
+SELECT repository.id FROM repository
