@@ -74,6 +74,8 @@ byte faults = FAULTS;
 #define LAST(d) (d >> 4)
 #define HAS(d, w) (d != ABSENT && IN(d, w) && (LAST(d) == w || order[LAST(d)] == 0 || \
 	order[LAST(d)] > order[w]))
+/* Between record and answer a recovery may have outdated a copy, and a repair emptied its disk. */
+#define COPY(n, w) (HAS(disk[n], w) || disk[n] == ABSENT)
 #define HOLDS(d, set) ((!IN(set, 1) || HAS(d, 1)) && (!IN(set, 2) || HAS(d, 2)))
 
 inline say_disks() {
@@ -309,7 +311,7 @@ proctype Writer(byte w; byte p) {
 			:: else ->
 				acked = acked | B(w); answer(w, RECORDED);
 				if
-				:: SIZE(HAS(disk[0], w) + 2 * HAS(disk[1], w) + 4 * HAS(disk[2], w)) < MIN ||
+				:: SIZE(COPY(0, w) + 2 * COPY(1, w) + 4 * COPY(2, w)) < MIN ||
 					!HAS(disk[prim], w) ->
 					printf("@ violation P1 copies\n"); say_disks(); assert(false)
 				:: else

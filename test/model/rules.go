@@ -77,10 +77,6 @@ func rulesOfRecovery() []rule {
 			"DIGEST", "recovery keeps only replicas that hold the same", "crash", "P4 divergence",
 		},
 		{
-			"GENERATION", "recovery raises the generation, even if all are equal",
-			"repair-away", "P1 copies",
-		},
-		{
 			"SETTLE", "nodes that may still act on a recovered write are compared once more",
 			"freeze", "P4 divergence",
 		},

@@ -58,7 +58,8 @@ func (p *proxy) begin(
 ) (*run, error) {
 	plan := write.Plan()
 	r := &run{
-		proxy: p, write: write, over: make(chan struct{}), origin: originOf(ctx, plan.Repository),
+		proxy: p, write: write, over: make(chan struct{}),
+		origin: originOf(ctx, plan.Repository),
 	}
 	live, err := p.registry.Begin(ctx, registry.Options{
 		Voting: transaction.Config{
@@ -92,7 +93,8 @@ func (p *proxy) begin(
 func (r *run) follow(ctx context.Context, b *branch, ask request) {
 	link := r.links[b.storage]
 	store := r.world.database.store
-	ask.vote = link.voteTo(r.proxy, r.live.ID(), func() { b.told = store.told(r.origin, b.storage) })
+	told := func() { b.told = store.told(r.origin, b.storage) }
+	ask.vote = link.voteTo(r.proxy, r.live.ID(), told)
 	ask.applied = func() { store.applied(r.origin.repository, b.told, b.storage) }
 	b.seen, b.err = link.call(ctx, r.process, ask, func(ctx context.Context, at visit) error {
 		return at.run(ctx)
