@@ -29,7 +29,8 @@ func assigned(answer *gitalypb.GetRepositoryMetadataResponse) []string {
 func size(t *testing.T, node *cluster.Node, replicaPath string) int64 {
 	t.Helper()
 	var sum int64
-	_ = filepath.WalkDir(node.Path(replicaPath), func(_ string, entry fs.DirEntry, err error) error {
+	root := node.Path(replicaPath)
+	_ = filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return nil // A file that was there a moment ago.
 		}
