@@ -83,7 +83,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 		recent: newRecent(), lines: newLines(config.QueueMax),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
 		journal: JournalOr(dependencies.Journal),
-		random: NewRandom(config.Random),
+		random:  NewRandom(config.Random),
 		// One pending wake-up is enough: it says that there is work, not how much.
 		repairs: make(chan struct{}, 1), removals: make(chan struct{}, 1),
 		turnsLeft: make(chan struct{}, 1),
