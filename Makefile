@@ -10,6 +10,10 @@ GENERATE              := cd proxy/gitalypb/generate && GOFLAGS= GOWORK=off $(GO)
 # What Debian has to provide; the race detector needs a C compiler.
 PACKAGES              := ca-certificates git postgresql
 
+# Tests that run whole clusters of processes: one package at a time, as each takes the whole machine, and
+# without the race detector, which does not reach into processes.
+CLUSTERS              := test/e2e test/interop test/acceptance
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 
@@ -35,19 +39,23 @@ run: packages build ## start the same cluster, print where to push to, and stay 
 
 .PHONY: test
 test: PACKAGES += gcc
-test: packages ## every test, with the race detector
-	$(GO) test -race -timeout 40m ./...
+test: packages ## every test: the code's with the race detector, then whole clusters
+	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v $(CLUSTERS:%=-e /%$$))
 	$(GO) test -race -tags failpoints,sabotage ./transaction/failpoint
 	$(GO) test ./test/simulate/...
+	$(GO) test -p 1 -timeout 30m $(CLUSTERS:%=./%)
 
 .PHONY: acceptance
 acceptance: PACKAGES += gcc pgbouncer haproxy dnsmasq prometheus
 acceptance: packages ## prove what operators' documents state, with the real programs; ROW=T0[12] for some
 	$(GO) run ./test/requirements -run '$(ROW)'
 
+# SLACK multiplies the ten seconds that survivors may take, for machines that are too busy for the promise.
+SLACK ?= 1
+
 .PHONY: crashmatrix
 crashmatrix: packages ## kill each process at each step of a write; CASE=recorded/proxy runs a part
-	$(GO) run ./test/crash -run '$(CASE)'
+	$(GO) run ./test/crash -run '$(CASE)' -slack $(SLACK)
 
 .PHONY: tagged
 tagged: ## build praefect with failpoints and with sabotage into bin/, for tests only

@@ -82,7 +82,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if w.plan.Creation {
 		outcome, err = w.conclude(ctx, result, err)
 	}
-	if result.Votes.Unfinished || w.undecided() {
+	if result.Votes.Unfinished || w.undecided() || decision.leave {
 		w.giveUp(ctx)
 	}
 	if decision.verify && (decision.raise == 0 || err != nil) {
@@ -117,7 +117,9 @@ type facts struct {
 // decision is what to do at the end of a write.
 type decision struct {
 	// raise, if not empty, is recorded as a write that nobody voted on.
-	raise   set
+	raise set
+	// leave has recovery find out by evidence what the nodes did.
+	leave   bool
 	verify  bool
 	outcome Outcome
 	err     error
@@ -221,8 +223,9 @@ func (f facts) unvoted(verify bool) decision {
 	case f.primaryOK:
 		return decision{raise: f.ok | f.primary, verify: true}
 	case others == 0 && f.locksFirst && f.unseen && !f.creation:
-		// It may be done by whoever was not heard.
-		return decision{verify: true, outcome: OutcomeUnknown}
+		// It may be done by whoever was not heard. To compare is not enough: that keeps replicas
+		// which do not answer.
+		return decision{leave: true, outcome: OutcomeUnknown}
 	case others == 0 || f.creation:
 		return decision{verify: verify, outcome: OutcomeNone}
 	case f.locksFirst:

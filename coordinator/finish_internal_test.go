@@ -24,7 +24,9 @@ type decideCase struct {
 	wantRaise string
 	// wantVerify is about what the record does not ask for by itself.
 	wantVerify bool
-	err        error
+	// wantLeave says that recovery decides by evidence.
+	wantLeave bool
+	err       error
 }
 
 type votes = transaction.Summary
@@ -127,7 +129,7 @@ func unvotedCases() map[string]decideCase {
 		},
 		"failed, no votes": {failed: true, want: OutcomeNone},
 		"failed, others are at it without votes": {
-			failed: true, locks: true, unseen: true, want: OutcomeUnknown, wantVerify: true,
+			failed: true, locks: true, unseen: true, want: OutcomeUnknown, wantLeave: true,
 		},
 		"failed, others are about to vote": {failed: true, unseen: true, want: OutcomeNone},
 		"never writes":                     {ok: "abc", never: true, want: OutcomeNone},
@@ -175,6 +177,7 @@ func TestDecide(t *testing.T) {
 			require.Equal(t, letters(tc.wantRaise), got.raise)
 			require.Equal(t, tc.want, got.outcome)
 			require.Equal(t, tc.wantVerify, got.verify)
+			require.Equal(t, tc.wantLeave, got.leave)
 		})
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -45,7 +46,10 @@ func TestScripts(t *testing.T) {
 			env.Setenv("PGUSER", database.User)
 			env.Setenv("PGDATABASE", database.DBName)
 
-			return os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(minimal), 0o600)
+			guides := os.DirFS("../internal/configfile/testdata")
+
+			return errors.Join(os.CopyFS(filepath.Join(env.WorkDir, "guides"), guides),
+				os.WriteFile(filepath.Join(env.WorkDir, "config.toml"), []byte(minimal), 0o600))
 		},
 	})
 }

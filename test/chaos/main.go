@@ -77,7 +77,7 @@ func parse(args []string) (settings, error) {
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.BoolVar(&s.first, "first", false, "stop at the first difference")
 	flags.IntVar(&s.workers, "workers", 12, "number of clients")
-	flags.IntVar(&s.readers, "readers", 6, "number of clients that do nothing but read")
+	flags.IntVar(&s.readers, "readers", 2, "number of clients that do nothing but read")
 	flags.IntVar(&s.repositories, "repositories", 9, "number of repositories that stay")
 	flags.DurationVar(&s.patience, "patience", settlePatience, "time to settle in the end")
 	flags.BoolVar(&s.keepAll, "keep", false, "keep the directory in any case")
@@ -118,7 +118,14 @@ func (s settings) duration() time.Duration {
 func (s settings) again() string {
 	command := fmt.Sprintf("make chaos SEED=%d MINUTES=%g PROXIES=%d NODES=%d",
 		s.seed, s.minutes, s.proxies, s.nodes)
-	if s.praefect != "" {
+	if s.program != fault.Everything {
+		command = fmt.Sprintf("go run ./test/chaos -seed %d -minutes %g -proxies %d -nodes %d "+
+			"-program %s -workers %d -readers %d -repositories %d", s.seed, s.minutes, s.proxies,
+			s.nodes, s.program, s.workers, s.readers, s.repositories)
+		if s.praefect != "" {
+			command += " -praefect " + s.praefect
+		}
+	} else if s.praefect != "" {
 		command = "PRAEFECT=" + s.praefect + " " + command
 	}
 

@@ -183,6 +183,10 @@ func TestParse(t *testing.T) {
 	require.Equal(t, 30*time.Second, s.duration())
 	require.True(t, strings.HasSuffix(s.praefect, "/test/chaos/bin/x"))
 	require.Contains(t, s.again(), "make chaos SEED=5 MINUTES=0.5 PROXIES=2 NODES=1")
+	s, err = parse(strings.Fields("-seed 5 -program jitter -workers 3 -praefect /bin/p"))
+	require.NoError(t, err)
+	require.Equal(t, "go run ./test/chaos -seed 5 -minutes 2 -proxies 3 -nodes 3 -program jitter "+
+		"-workers 3 -readers 2 -repositories 9 -praefect /bin/p", s.again())
 	for _, bad := range []string{
 		"-program x", "-proxies 0", "-nodes 0", "-minutes 0", "-workers 0", "-x",
 	} {

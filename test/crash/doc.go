@@ -9,8 +9,8 @@
 //
 // # What must hold
 //
-// Within ten seconds after the survivors can reach each other (with a frozen proxy, the deadline of
-// nodes that wait for it longer):
+// Within ten seconds after the survivors can reach each other (longer by the deadline of nodes that
+// wait for a proxy which froze, or which died in the instant in which it told the first to commit):
 //
 //   - the metadata have no intent and no creation of the repository left;
 //   - replicas recorded as current are equal on the disks: references, HEAD and hooks;

@@ -22,6 +22,8 @@ type settings struct {
 	workers  int
 	// count is how often each case is tried.
 	count int
+	// slack multiplies what the survivors may take.
+	slack int
 	list  bool
 	// sabotage is a rule that the proxies leave out, so that cases have to fail.
 	sabotage string
@@ -31,8 +33,8 @@ type settings struct {
 	keepAll bool
 }
 
-// workersDefault: most of a case is waiting, so that two cores can serve three clusters.
-const workersDefault = 3
+// workersDefault: most of a case is waiting, so that two cores serve two clusters in time.
+const workersDefault = 2
 
 // errFailed says that cases failed; the rows have told which.
 var errFailed = errors.New("cases failed")
@@ -53,6 +55,8 @@ func parse(args []string) (settings, error) {
 	flags := flag.NewFlagSet("crash", flag.ContinueOnError)
 	flags.IntVar(&s.workers, "workers", workersDefault, "clusters at the same time")
 	flags.IntVar(&s.count, "count", 1, "how often each case is tried")
+	flags.IntVar(&s.slack, "slack", 1,
+		"`factor` for what the survivors may take, for machines that are too busy for the promise")
 	flags.BoolVar(&s.list, "list", false, "print the names of the cases only")
 	flags.StringVar(&s.keep, "keep", filepath.Join(os.TempDir(), "crashmatrix"),
 		"`directory` for the logs of cases that failed")
@@ -116,7 +120,7 @@ func (s settings) try(ctx context.Context, selected []trial, out io.Writer) (err
 	report := &report{out: out}
 	pool := &pool{
 		programs: programs, env: []string{"PRAEFECT_SABOTAGE=" + s.sabotage},
-		material: goods, keep: s.keep, keepAll: s.keepAll, report: report,
+		material: goods, keep: s.keep, keepAll: s.keepAll, slack: s.slack, report: report,
 	}
 	if err := pool.run(ctx, selected, s.workers); err != nil {
 		return err

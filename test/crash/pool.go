@@ -20,7 +20,9 @@ type pool struct {
 	material *material
 	keep     string
 	keepAll  bool
-	report   *report
+	// slack multiplies what the survivors may take.
+	slack  int
+	report *report
 }
 
 // run tries all cases and returns when each is reported.
@@ -75,7 +77,9 @@ func (p *pool) try(ctx context.Context, on *stage, one trial) bool {
 	var t *take
 	err := errUntold
 	for n := 0; n < tries && errors.Is(err, errUntold); n++ {
-		t = &take{trial: one, stage: on, goods: p.material, last: n == tries-1}
+		t = &take{
+			trial: one, stage: on, goods: p.material, slack: p.slack, last: n == tries-1,
+		}
 		err = t.perform(ctx)
 	}
 	result := row{

@@ -21,6 +21,9 @@ const (
 	healed = 30 * time.Second
 	// frozenMax allows for nodes that wait for a frozen proxy until their own deadline.
 	frozenMax = voteTimeout + promised
+	// settledMax allows for nodes that a proxy which died in that instant has, or may have, told to
+	// commit: until their own deadline they are not repaired, and a write needs them.
+	settledMax = nodeDeadline + promised
 	// reachable bounds the wait for a point, and everything that a client may wait for.
 	reachable = 25 * time.Second
 	// caseMax bounds a case; every step of it has a bound of its own.
@@ -45,6 +48,8 @@ type take struct {
 	goods *material
 	path  string
 
+	// slack multiplies what the survivors may take.
+	slack int
 	// last says that there is no other try.
 	last bool
 
@@ -97,11 +102,11 @@ func (t *take) perform(ctx context.Context) (err error) {
 	if err := t.strike(ctx); err != nil {
 		return err
 	}
-	begin, limit := time.Now(), promised
-	if t.victim == victimFrozen {
-		limit = frozenMax
-	} else if err := t.hear(); err != nil {
-		return err
+	begin, limit := time.Now(), t.limit()
+	if t.victim != victimFrozen {
+		if err := t.hear(); err != nil {
+			return err
+		}
 	}
 	if err := t.await(ctx, limit, t.recovered); err != nil {
 		return fmt.Errorf("after %s: %w", limit, err)
@@ -109,6 +114,19 @@ func (t *take) perform(ctx context.Context) (err error) {
 	t.settled = time.Since(begin)
 
 	return t.conclude(ctx)
+}
+
+// limit is how long the survivors may take.
+func (t *take) limit() time.Duration {
+	limit := promised
+	switch {
+	case t.victim == victimFrozen:
+		limit = frozenMax
+	case t.victim == victimProxy && t.point == failpoint.FirstCommitTold:
+		limit = settledMax
+	}
+
+	return limit * time.Duration(t.slack)
 }
 
 // conclude brings everybody back and waits until all is well.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -147,6 +148,34 @@ func TestRun(t *testing.T) {
 	require.NoFileExists(t, r.file.SocketPath)
 }
 
+// TestSecondStart starts a server a second time by mistake: the second one says so, and the first
+// keeps its lease.
+func TestSecondStart(t *testing.T) {
+	t.Parallel()
+
+	database := pgtest.Migrated(t)
+	r := start(t, configure(t, database))
+	require.NoError(t, r.dial(t).Close())
+	conn, err := pgx.Connect(t.Context(), pgtest.Server(t).DSN(database.DBName))
+	require.NoError(t, err)
+	defer conn.Close(t.Context()) //nolint:errcheck // It only read.
+	lease := func() (incarnation int64) {
+		require.NoError(t, conn.QueryRow(t.Context(),
+			"SELECT incarnation FROM praefect.proxies WHERE lease_ends_at > now()",
+		).Scan(&incarnation))
+
+		return incarnation
+	}
+	before := lease()
+
+	second := start(t, r.file)
+	require.ErrorContains(t, second.wait(t, startWait), "another process serves on this socket")
+	require.Equal(t, before, lease())
+
+	r.stop()
+	require.NoError(t, r.wait(t, stopWait))
+}
+
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 
@@ -216,7 +245,7 @@ func TestRunFails(t *testing.T) {
 				t.Cleanup(func() { require.NoError(t, taken.Close()) })
 				file.ListenAddr = taken.Addr().String()
 			},
-			"start listeners: can't create new listener: ",
+			"start addresses: can't create new listener: ",
 		},
 		"metrics address taken": {
 			func(_ *testing.T, file *configfile.File) { file.PrometheusListenAddr = "256.0.0.1:1" },

@@ -3,6 +3,7 @@ package boot
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 
 	"go.uber.org/zap"
@@ -57,6 +58,26 @@ func (s *server) doors() []door {
 	}
 
 	return doors
+}
+
+// checkAddresses fails when another process listens where this one will. Whoever starts a proxy a
+// second time by mistake must not take the lease away from the first, which has the same name: so
+// this is found out before there is a lease. Nobody can connect yet.
+func (s *server) checkAddresses(ctx context.Context) error {
+	if s.Successor {
+		return nil
+	}
+	for _, door := range s.doors() {
+		listener, err := listen(ctx, door.address)
+		if err != nil {
+			return err
+		}
+		if err := listener.Close(); err != nil {
+			return fmt.Errorf("free %s: %w", door.address, err)
+		}
+	}
+
+	return nil
 }
 
 // startListeners begins to accept calls. All addresses are taken before the first call is.

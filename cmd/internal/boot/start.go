@@ -62,6 +62,7 @@ func (s *server) start(ctx context.Context) error {
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
 		{"connections to nodes", s.startNodes},
+		{"addresses", s.checkAddresses},
 		{"membership", s.startMembership},
 		{"journal", s.startJournal},
 		{"coordinator", s.startCoordinator},

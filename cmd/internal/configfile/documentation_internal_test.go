@@ -133,3 +133,38 @@ func TestDocumentedExample(t *testing.T) {
 	require.Empty(t, loaded.Findings())
 	require.Equal(t, "0.0.0.0:2305", loaded.ListenAddr)
 }
+
+// TestInstallationKeys asserts that the page about installing maps settings to keys that there are.
+//
+// Requirements: T023, T037
+func TestInstallationKeys(t *testing.T) {
+	t.Parallel()
+	content, err := os.ReadFile("../../../docs/install.md")
+	require.NoError(t, err)
+	known := map[string]bool{}
+	for _, key := range keysOf(reflect.TypeFor[File](), "") {
+		for {
+			known[key] = true
+			above := strings.LastIndexByte(key, '.')
+			if above < 0 {
+				break
+			}
+			key = key[:above]
+		}
+	}
+	row := regexp.MustCompile("(?m)^\\| `[^|]*` \\|[^|]*\\| (`[^|]*) \\|$")
+	written := regexp.MustCompile("`(?:\\[+([a-z_.]+)\\]+ ?)?([a-z_]*)`")
+	found := 0
+	for _, match := range row.FindAllStringSubmatch(string(content), -1) {
+		table := ""
+		for _, key := range written.FindAllStringSubmatch(match[1], -1) {
+			if key[1] != "" {
+				table = key[1]
+			}
+			name := strings.Trim(table+"."+key[2], ".")
+			require.True(t, known[name] || known["virtual_storage."+name], name)
+			found++
+		}
+	}
+	require.Greater(t, found, 20)
+}

@@ -12,7 +12,7 @@ const (
 	gapMin = 200 * time.Millisecond
 	gapMax = 1500 * time.Millisecond
 	// calmWait bounds the wait for repairs, calmPoll is how often is asked.
-	calmWait = 8 * time.Second
+	calmWait = 20 * time.Second
 	calmPoll = 200 * time.Millisecond
 )
 
