@@ -221,18 +221,7 @@ func TestLossOfNodes(t *testing.T) {
 	conn := dialled(t, c, c.Proxy().Address)
 	repository := create(t, conn, "lost.git")
 	require.NoError(t, write(t.Context(), conn, repository, "first"))
-	require.Equal(t, "praefect sql-ping: OK\n", command(t, c, "sql-ping"))
-	out := command(t, c, "dial-nodes")
-	for _, node := range c.Nodes() {
-		require.Contains(t, out, "["+node.Address+"]: SUCCESS: node is healthy!\n")
-		require.Contains(t, out, "SUCCESS: confirmed Gitaly storage \""+node.Storage+
-			"\" in virtual storages [default] is served\n")
-	}
-	require.Equal(t, "what fails:\n  database: durability\n", lastLines(refused(t, c, "doctor"), 2),
-		"the database of the tests does not sync")
-	require.Equal(t, "Virtual storage: default\n"+
-		"  All repositories are fully available on all assigned storages!\n",
-		command(t, c, "dataloss", "-partially-unavailable"))
+	requireWell(t, c)
 
 	// One secondary is lost: writes go on, and the journal says why it is behind.
 	primary := metadataOf(t, c, "lost.git").Primary
@@ -249,19 +238,7 @@ func TestLossOfNodes(t *testing.T) {
 		found := metadataOf(collect, c, "lost.git")
 		require.False(collect, found.current(3))
 	}, wait, tick)
-	out = refused(t, c, "dial-nodes", "-timeout", "2s")
-	require.Contains(t, out, "["+behind.Address+"]: ERROR: unable to request health check: ")
-	require.Contains(t, out, "the following nodes are not healthy: "+behind.Address+"\n")
-	require.Contains(t, refused(t, c, "doctor"), "default/"+behind.Storage+": route\n")
-	require.EventuallyWithT(t, func(collect *assert.CollectT) {
-		told, err := c.Proxy().Command(context.Background(), "transactions", "-problems",
-			"-virtual-storage", "default", "-repository", "lost.git")
-		require.NoError(collect, err)
-		require.Regexp(collect, `(?m)^    `+behind.Storage+` .*OUTDATED: its `, told)
-		require.Contains(collect, told, "write made\n  default/lost.git\n")
-	}, wait, tick)
-	require.Regexp(t, behind.Storage+` is behind by [0-9]+ changes? or less, assigned host`,
-		command(t, c, "dataloss", "-partially-unavailable"))
+	requireTold(t, c, behind)
 
 	// The others are lost, and only the outdated one comes back.
 	for _, node := range c.Nodes() {
@@ -291,6 +268,41 @@ func TestLossOfNodes(t *testing.T) {
 	}, wait, tick)
 	require.Contains(t, command(t, c, "transactions", "-limit", "100"),
 		"because: an operator accepted data loss: one replica counts\n")
+}
+
+// requireWell demands that every command finds all in order, but for what tests do to be fast.
+func requireWell(t *testing.T, c *cluster.Cluster) {
+	t.Helper()
+	require.Equal(t, "praefect sql-ping: OK\n", command(t, c, "sql-ping"))
+	out := command(t, c, "dial-nodes")
+	for _, node := range c.Nodes() {
+		require.Contains(t, out, "["+node.Address+"]: SUCCESS: node is healthy!\n")
+		require.Contains(t, out, "SUCCESS: confirmed Gitaly storage \""+node.Storage+
+			"\" in virtual storages [default] is served\n")
+	}
+	require.Equal(t, "what fails:\n  database: durability\n", lastLines(refused(t, c, "doctor"), 2),
+		"the database of the tests does not sync")
+	require.Equal(t, "Virtual storage: default\n"+
+		"  All repositories are fully available on all assigned storages!\n",
+		command(t, c, "dataloss", "-partially-unavailable"))
+}
+
+// requireTold demands that every command names the node that is lost, and what is behind with it.
+func requireTold(t *testing.T, c *cluster.Cluster, behind *cluster.Node) {
+	t.Helper()
+	out := refused(t, c, "dial-nodes", "-timeout", "2s")
+	require.Contains(t, out, "["+behind.Address+"]: ERROR: unable to request health check: ")
+	require.Contains(t, out, "the following nodes are not healthy: "+behind.Address+"\n")
+	require.Contains(t, refused(t, c, "doctor"), "default/"+behind.Storage+": route\n")
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		told, err := c.Proxy().Command(context.Background(), "transactions", "-problems",
+			"-virtual-storage", "default", "-repository", "lost.git")
+		require.NoError(collect, err)
+		require.Regexp(collect, `(?m)^    `+behind.Storage+` .*OUTDATED: its `, told)
+		require.Contains(collect, told, "write made\n  default/lost.git\n")
+	}, wait, tick)
+	require.Regexp(t, behind.Storage+` is behind by [0-9]+ changes? or less, assigned host`,
+		command(t, c, "dataloss", "-partially-unavailable"))
 }
 
 // TestStrayDirectories has the cleaner and the command tell of what is on a disk and in no row. It
