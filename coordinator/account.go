@@ -120,12 +120,8 @@ func (w *Write) parts(end ended) []EntryReplica {
 // part says what a participant has done, and what became of it.
 func (w *Write) part(storage Storage, end ended) EntryReplica {
 	vote, voted := end.votes[storage]
-	part := EntryReplica{Storage: storage, Role: "secondary", Became: BecameUnchanged}
-	switch {
-	case storage == w.plan.Primary:
-		part.Role = "primary"
-	case vote.Learner:
-		part.Role = "learner"
+	part := EntryReplica{
+		Storage: storage, Role: w.role(storage, vote.Learner), Became: BecameUnchanged,
 	}
 	if voted && vote.Votes > 0 {
 		part.Votes, part.Evidence = vote.Votes, vote.Evidence.String()
@@ -234,4 +230,16 @@ func (c *Coordinator) noteAccepted(before, after Repository) {
 		entry.Details.Replicas = append(entry.Details.Replicas, part)
 	}
 	c.journal.Note(entry)
+}
+
+// role says as what a participant took part.
+func (w *Write) role(storage Storage, learner bool) string {
+	switch {
+	case storage == w.plan.Primary:
+		return "primary"
+	case learner:
+		return "learner"
+	default:
+		return "secondary"
+	}
 }

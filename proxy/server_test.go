@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
@@ -286,6 +287,8 @@ func TestServerFinishesCallsBeforeItStops(t *testing.T) {
 		}
 		_ = conn.Close()
 	}, patience, patience/1000)
+	require.Eventually(t, func() bool { return c.client.GetState() != connectivity.Ready },
+		patience, patience/1000, "GOAWAY sends the client elsewhere, although its call goes on")
 	close(release)
 	require.NoError(t, <-answered)
 	require.NoError(t, <-stopped)

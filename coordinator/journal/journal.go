@@ -124,8 +124,8 @@ func (j *Journal) Run(ctx context.Context) error {
 		case <-j.wake:
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastMax)
-			defer cancel()
 			j.flush(last)
+			cancel()
 			return nil
 		}
 		j.flush(ctx)
