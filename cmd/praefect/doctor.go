@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
@@ -128,15 +129,16 @@ func failures(symptoms []symptom) error {
 		return nil
 	}
 	failed.ErrorFormat = func(errs []error) string {
-		text := "what fails:"
+		var text strings.Builder
+		text.WriteString("what fails:")
 		for _, err := range errs {
-			text += "\n  " + err.Error()
+			text.WriteString("\n  " + err.Error())
 		}
 
-		return text
+		return text.String()
 	}
 
-	return failed
+	return failed.ErrorOrNil()
 }
 
 func saySymptoms(out io.Writer, symptoms []symptom) error {
@@ -181,15 +183,15 @@ func examineConfiguration(c *chart, config *configfile.Loaded) {
 }
 
 // examineClock says how far a clock is from this host's.
-func examineClock(c *chart, ahead, error time.Duration) {
+func examineClock(c *chart, ahead, within time.Duration) {
 	const (
 		noticeable = 2 * time.Second
 		// harmful is half of what tokens and leases bear.
 		harmful = 15 * time.Second
 	)
 	detail := fmt.Sprintf("differs by %s (within %s)",
-		ahead.Round(time.Millisecond), error.Round(time.Millisecond))
-	off := max(ahead.Abs()-error, 0)
+		ahead.Round(time.Millisecond), within.Round(time.Millisecond))
+	off := max(ahead.Abs()-within, 0)
 	switch {
 	case off >= harmful:
 		c.add("clock", stateFail, detail, "synchronise the clocks of both hosts, for example "+

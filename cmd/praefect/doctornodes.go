@@ -160,9 +160,9 @@ func examineToken(
 ) bool {
 	info, err := gitalypb.NewServerServiceClient(conn).ServerInfo(ctx,
 		&gitalypb.ServerInfoRequest{})
-	switch status.Code(err) {
-	case codes.OK:
-	case codes.Unauthenticated, codes.PermissionDenied:
+	switch code := status.Code(err); {
+	case code == codes.OK:
+	case refused(code):
 		c.add("token", stateFail, status.Convert(err).Message(), "set the token of this node to "+
 			"the auth token of its own configuration, and compare the clocks of both hosts")
 
@@ -187,6 +187,11 @@ func examineToken(
 	return true
 }
 
+// refused says that a token was not accepted.
+func refused(code codes.Code) bool {
+	return code == codes.Unauthenticated || code == codes.PermissionDenied
+}
+
 // examineNodeClock finds out with tokens that are dated wrong how far the clock of the node is off;
 // no call tells its time.
 func (n *consultations) examineNodeClock(ctx context.Context, c *chart, node backend.Node) {
@@ -203,9 +208,9 @@ func (n *consultations) examineNodeClock(ctx context.Context, c *chart, node bac
 		_, err = gitalypb.NewServerServiceClient(conn).ServerInfo(ctx,
 			&gitalypb.ServerInfoRequest{})
 		_ = conn.Close() // It was only asked a question.
-		switch status.Code(err) {
-		case codes.OK:
-		case codes.Unauthenticated, codes.PermissionDenied:
+		switch code := status.Code(err); {
+		case code == codes.OK:
+		case refused(code):
 			c.add("clock", stateWarn, "differs by more than 10 s", "synchronise the clocks of "+
 				"both hosts: tokens are refused when they differ by 30 s")
 

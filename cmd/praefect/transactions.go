@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -171,16 +172,18 @@ func circumstances(entry postgres.KeptEntry) string {
 	if details.Before != "" && entry.Event != coordinator.EventElection {
 		text += fmt.Sprintf(", primary now %s instead of %s", details.Primary, details.Before)
 	}
+	var facts strings.Builder
 	for _, fact := range []struct{ before, value string }{
-		{", by ", details.Method}, {", correlation ", details.Correlation},
+		{", by ", details.Method},
+		{", correlation ", details.Correlation},
 		{", proxy ", entry.Proxy},
 	} {
 		if fact.value != "" {
-			text += fact.before + fact.value
+			facts.WriteString(fact.before + fact.value)
 		}
 	}
 
-	return text
+	return text + facts.String()
 }
 
 // sayReplicas prints a line a replica, in columns.

@@ -4,8 +4,11 @@
 //
 // Repositories without a replication factor of their own are meant to be on all storages of their
 // virtual storage, also on those that are configured later. The [Worker] enrols them: it adds rows
-// without content, which repair then fills. It looks at all repositories when it starts, since that
-// is when a new configuration is read, and now and then after.
+// without content, which repair then fills. One storage at a time, and only while enough copies are
+// current: an assigned replica counts for the minimum of copies at once, and three new nodes beside
+// three old ones must not make every repository unwritable until the last byte is copied. It looks
+// at all repositories when it starts, since that is when a new configuration is read, and now and
+// then after.
 //
 // A replica that is not assigned any more, because the factor was lowered, is removed once it is
 // not needed. The order is what makes it safe:

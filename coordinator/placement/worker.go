@@ -40,8 +40,9 @@ type Store interface {
 		ctx context.Context, after coordinator.RepositoryID, limit int,
 		places []coordinator.Place,
 	) ([]coordinator.RepositoryID, coordinator.RepositoryID, error)
-	// Enrol assigns a repository that is meant to be everywhere to the places of its virtual
-	// storage. It says whether that has changed anything, and invalidates then.
+	// Enrol assigns a repository that is meant to be everywhere to one more of the places of its
+	// virtual storage, unless too few of its copies are current to be written then. It says
+	// whether that has changed anything, and invalidates then.
 	Enrol(
 		ctx context.Context, id coordinator.RepositoryID, places []coordinator.Place,
 	) (bool, error)
@@ -157,34 +158,38 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer poll.Stop()
 	sweep := time.NewTicker(w.config.Sweep)
 	defer sweep.Stop()
-	w.enrol(ctx)
+	more := w.enrol(ctx)
 	for {
 		select {
 		case <-poll.C:
 			w.retire(ctx)
 			w.remove(ctx)
+			if more {
+				more = w.enrol(ctx)
+			}
 		case <-sweep.C:
-			w.enrol(ctx)
+			more = w.enrol(ctx)
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// enrol looks at all repositories once.
-func (w *Worker) enrol(ctx context.Context) {
+// enrol looks at all repositories once. It says whether any was enrolled, as then it may lack
+// another storage.
+func (w *Worker) enrol(ctx context.Context) bool {
 	enrolled := 0
 	for after := coordinator.RepositoryID(0); ctx.Err() == nil; {
 		found, last, err := w.Store.Unenrolled(ctx, after, w.config.Window, w.places)
 		if err != nil {
 			w.complain(ctx, "storages that repositories lack are not looked for", err)
-			return
+			return enrolled > 0
 		}
 		for _, id := range found {
 			changed, err := w.Store.Enrol(ctx, id, w.places)
 			if err != nil {
 				w.complain(ctx, "repository is not assigned to new storages", err)
-				return
+				return enrolled > 0
 			}
 			if changed {
 				enrolled++
@@ -199,6 +204,7 @@ func (w *Worker) enrol(ctx context.Context) {
 	if enrolled > 0 {
 		w.log.Info("repositories are assigned to storages that are new", zap.Int("count", enrolled))
 	}
+	return enrolled > 0
 }
 
 func (w *Worker) complain(ctx context.Context, message string, err error) {

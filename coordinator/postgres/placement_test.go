@@ -238,12 +238,11 @@ func TestEnrolment(t *testing.T) {
 	require.Equal(t, []coordinator.RepositoryID{7}, found)
 	before, err := store.Load(t.Context(), 7)
 	require.NoError(t, err)
-	changed, err := store.Enrol(t.Context(), 7, places)
-	require.NoError(t, err)
-	require.True(t, changed)
-	changed, err = store.Enrol(t.Context(), 7, places)
-	require.NoError(t, err)
-	require.False(t, changed)
+	for _, want := range []bool{true, true, false} {
+		changed, err := store.Enrol(t.Context(), 7, places)
+		require.NoError(t, err)
+		require.Equal(t, want, changed)
+	}
 	after, err := store.Load(t.Context(), 7)
 	require.NoError(t, err)
 	require.Greater(t, after.Invalidated, before.Invalidated)
@@ -259,6 +258,43 @@ func TestEnrolment(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found)
 	require.Zero(t, last, "the end")
+}
+
+// TestEnrolmentKeepsWritable adds three storages to three: a repository that gets all of them at
+// once could not be written until they are filled.
+func TestEnrolmentKeepsWritable(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	store := retiringOn(t, config)
+	alter(t, config, `UPDATE praefect.repositories SET everywhere = true`)
+	places := configured("a", "b", "c", "d", "e", "f")
+	assigned := func() (count int) {
+		t.Helper()
+		found, err := store.Load(t.Context(), 7)
+		require.NoError(t, err)
+		for _, replica := range found.Replicas {
+			if replica.Assigned {
+				count++
+			}
+		}
+		return count
+	}
+	require.Equal(t, 2, assigned())
+	for _, want := range []int{
+		3, // c, which is current
+		4, // d: three copies of four have to be current, and are
+		5, // e: three of five
+		5, // f has to wait: it would be four of six
+	} {
+		_, err := store.Enrol(t.Context(), 7, places)
+		require.NoError(t, err)
+		require.Equal(t, want, assigned())
+	}
+	alter(t, config, `UPDATE praefect.replicas SET generation = 0 WHERE storage = 'd'`)
+	changed, err := store.Enrol(t.Context(), 7, places)
+	require.NoError(t, err)
+	require.True(t, changed)
+	require.Equal(t, 6, assigned())
 }
 
 // TestWalks: each storage is left to one proxy in an interval.

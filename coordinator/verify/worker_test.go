@@ -189,6 +189,32 @@ func TestT168StaleLeasesAreReleased(t *testing.T) {
 	w.await(t, func(c *assert.CollectT) { assert.NotZero(c, w.replica(c, "b").VerifiedAt) })
 }
 
+// completed reads how many looks at a storage had a result.
+func (w *world) completed(t *testing.T, storage, result string) float64 {
+	t.Helper()
+	families, err := w.registry.Gather()
+	require.NoError(t, err)
+	for _, family := range families {
+		if family.GetName() != "gitaly_praefect_verification_jobs_completed_total" {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			labels := map[string]string{}
+			for _, label := range metric.GetLabel() {
+				labels[label.GetName()] = label.GetValue()
+			}
+			if labels["storage"] == storage && labels["result"] == result {
+				return metric.GetCounter().GetValue()
+			}
+		}
+	}
+	require.Fail(t, "no such series")
+	return 0
+}
+
+// TestT163MissingReplicasAreForgotten has a replica that is not on its disk.
+//
+// Requirements: T172
 func TestT163MissingReplicasAreForgotten(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -207,6 +233,8 @@ func TestT163MissingReplicasAreForgotten(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.Len(t, claims, 1, "it is repaired")
+	require.InDelta(t, 1, w.completed(t, "a", "invalid"), 0)
+	require.Zero(t, w.completed(t, "b", "invalid"))
 }
 
 func TestT169RemovalsAreLogged(t *testing.T) {

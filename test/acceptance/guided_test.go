@@ -91,7 +91,11 @@ func startGuided(ctx context.Context, shared *shared, ends *closers) (*guided, e
 	}
 	ends.add(g.Close)
 
-	return g, g.extend(ctx)
+	if err := g.extend(ctx); err != nil {
+		return nil, err
+	}
+
+	return g, nil
 }
 
 // near is another address of this machine.

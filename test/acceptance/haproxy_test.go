@@ -93,8 +93,10 @@ func TestT128LongClone(t *testing.T) {
 	_, _ = source.Read(noise) // never fails
 	require.NoError(t, os.WriteFile(filepath.Join(user, "noise"), noise, 0o600))
 	for _, args := range [][]string{
-		{"init", "--quiet", "--initial-branch=main"}, {"add", "noise"},
-		{"commit", "--quiet", "-m", "noise"}, {"push", "--quiet", url + "/large.git", "main"},
+		{"init", "--quiet", "--initial-branch=main"},
+		{"add", "noise"},
+		{"commit", "--quiet", "-m", "noise"},
+		{"push", "--quiet", url + "/large.git", "main"},
 	} {
 		git(t, user, append([]string{"-c", "core.compression=0"}, args...)...)
 	}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -235,8 +236,8 @@ func (c *closers) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var errs []error
-	for i := len(c.all) - 1; i >= 0; i-- {
-		errs = append(errs, c.all[i]())
+	for _, end := range slices.Backward(c.all) {
+		errs = append(errs, end())
 	}
 
 	return errors.Join(errs...)

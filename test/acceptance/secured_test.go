@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"os/user"
@@ -86,7 +87,11 @@ func startSecured(
 	}
 	ends.add(s.Stop)
 
-	return s, s.run(ctx, "postgres", "CREATE ROLE "+certified)
+	if err := s.run(ctx, "postgres", "CREATE ROLE "+certified); err != nil {
+		return nil, err
+	}
+
+	return s, nil
 }
 
 // giveAway makes files the server's own, as it wants of its key. Only root has to.
@@ -168,9 +173,7 @@ func (a account) keys() map[string]string {
 // with has some of the keys changed.
 func (a account) with(changes map[string]string) map[string]string {
 	keys := a.keys()
-	for key, value := range changes {
-		keys[key] = value
-	}
+	maps.Copy(keys, changes)
 
 	return keys
 }

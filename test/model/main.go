@@ -28,7 +28,7 @@ type settings struct {
 }
 
 // properties are what every exploration asserts.
-const properties = 6
+const properties = 7
 
 var (
 	errViolated = errors.New("the model does not keep its promises")
@@ -66,7 +66,8 @@ func run(ctx context.Context, arguments []string, output io.Writer) error {
 // explore runs the configurations with all rules.
 func (s settings) explore(ctx context.Context, output io.Writer) error {
 	chosen := slices.DeleteFunc(configurations(), func(c configuration) bool {
-		return s.short && !c.short || s.only != "" && s.only != c.name
+		return c.length == endless || s.short && c.length != short ||
+			s.only != "" && s.only != c.name
 	})
 	violations := 0
 	err := s.each(ctx, len(chosen), func(ctx context.Context, i int) (string, error) {
@@ -108,7 +109,7 @@ func (s settings) leaveOut(ctx context.Context, output io.Writer) error {
 	found, caught := make([]result, len(chosen)), 0
 	err := s.each(ctx, len(chosen), func(ctx context.Context, i int) (string, error) {
 		var err error
-		if found[i], err = examine(ctx, chosen[i].run, chosen[i].macro); err != nil {
+		if found[i], err = examine(ctx, named(chosen[i].run), chosen[i].macro); err != nil {
 			return "", fmt.Errorf("%s: %w", chosen[i].macro, err)
 		}
 		if found[i].violation == chosen[i].violation {
@@ -167,12 +168,14 @@ func examine(ctx context.Context, macros []string, without string) (result, erro
 	}
 	defer remove()
 	defined := append([]string{"MIN=2"}, macros...)
-	for _, rule := range allRules() {
+	// No run shows what fails without this one.
+	defined = append(defined, "RULE_GENERATION=1")
+	for _, rule := range rules() {
 		value := "1"
-		if rule == without {
+		if rule.macro == without {
 			value = "0"
 		}
-		defined = append(defined, "RULE_"+rule+"="+value)
+		defined = append(defined, "RULE_"+rule.macro+"="+value)
 	}
 	return explore(ctx, directory, defined)
 }

@@ -47,8 +47,8 @@ func table(rules []rule, found []result) string {
 		fmt.Fprintf(&text, "| `%s` | %s | %s |\n", rule.macro, rule.text, found[i].violation)
 	}
 	for i, rule := range rules {
-		fmt.Fprintf(&text, "\n**Without `%s`** (%s):\n\n%s", rule.macro,
-			strings.Join(rule.run, " "), indent(found[i].steps))
+		fmt.Fprintf(&text, "\n**Without `%s`** (run `%s`):\n\n%s", rule.macro, rule.run,
+			indent(found[i].steps))
 	}
 	return text.String()
 }

@@ -74,6 +74,8 @@ byte faults = FAULTS;
 #define LAST(d) (d >> 4)
 #define HAS(d, w) (d != ABSENT && IN(d, w) && (LAST(d) == w || order[LAST(d)] == 0 || \
 	order[LAST(d)] > order[w]))
+/* Between record and answer a recovery may have outdated a copy, and a repair emptied its disk. */
+#define COPY(n, w) (HAS(disk[n], w) || disk[n] == ABSENT)
 #define HOLDS(d, set) ((!IN(set, 1) || HAS(d, 1)) && (!IN(set, 2) || HAS(d, 2)))
 
 inline say_disks() {
@@ -115,6 +117,8 @@ inline answer(w, o) {
 	if
 	:: o == NONE && (IN(disk[0] & 15, w) || IN(disk[1] & 15, w) || IN(disk[2] & 15, w)) ->
 		printf("@ violation P7 none-but-visible\n"); say_disks(); assert(false)
+	:: o == UNKNOWN && FAULTS == 0 ->
+		printf("@ violation P6 unknown-without-a-fault\n"); say_disks(); assert(false)
 	:: else
 	fi
 }
@@ -307,7 +311,7 @@ proctype Writer(byte w; byte p) {
 			:: else ->
 				acked = acked | B(w); answer(w, RECORDED);
 				if
-				:: SIZE(HAS(disk[0], w) + 2 * HAS(disk[1], w) + 4 * HAS(disk[2], w)) < MIN ||
+				:: SIZE(COPY(0, w) + 2 * COPY(1, w) + 4 * COPY(2, w)) < MIN ||
 					!HAS(disk[prim], w) ->
 					printf("@ violation P1 copies\n"); say_disks(); assert(false)
 				:: else
@@ -320,11 +324,14 @@ unknown:	atomic { /* Recovery decides. */
 			abort_calls(w);
 			if
 			:: iw == w && RULE_MARK -> marked = 1; printf("@ marked write %d\n", w)
-			:: iw == w && !RULE_MARK -> close_turn(w); plain = 1
+			:: iw == w && !RULE_MARK -> close_turn(w); np = 4
 			:: else
 			fi;
 			answer(w, UNKNOWN)
 		};
+#if !RULE_MARK
+		atomic { plain = (np == 4) };
+#endif
 over:		skip
 	} unless { life[p] != wl[w] }
 }
@@ -615,8 +622,8 @@ end:	do
 				claim[n] = (rgen[n] != gen);
 				printf("@ repaired node %d generation %d\n", n, rgen[n]);
 				if
-				:: rgen[n] != gen && faults == FAULTS && FAULTS == 0 ->
-					printf("@ violation P4 repaired-behind\n"); say_disks(); assert(false)
+				:: rgen[n] != gen && FAULTS == 0 ->
+					printf("@ violation P6 repaired-behind\n"); say_disks(); assert(false)
 				:: else
 				fi
 			:: else
@@ -712,6 +719,10 @@ init {
 		run Repairs(REPAIR);
 #endif
 #ifdef READERS
+		if /* A route may be cached already. */
+		:: cached[1] = 1; route[1] = 7
+		:: skip
+		fi;
 		run Reader();
 		if
 		:: READERS > 1 -> run Reader()

@@ -66,14 +66,23 @@ func (s *server) startCleaner() error {
 		Disks:      nodeDisks{s.pool},
 		Health:     s.health,
 		Registerer: s.metrics,
-	}, s.log.Named("cleaner"), cleaner.Config{
+	}, s.log, cleaner.Config{
 		Check: time.Duration(settings.CheckInterval), Run: time.Duration(settings.RunInterval),
 		Batch: settings.RepositoriesInBatch,
 	})
 	if err != nil {
 		return err
 	}
-	s.workers.run(worker.Run)
+	s.workers.run(func(ctx context.Context) error {
+		// Before the first round of checks no storage is known to be healthy, and the next look is
+		// half an hour later.
+		select {
+		case <-s.health.Checked():
+			return worker.Run(ctx)
+		case <-ctx.Done():
+			return nil
+		}
+	})
 
 	return nil
 }

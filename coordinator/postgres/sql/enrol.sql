@@ -1,5 +1,7 @@
--- Assigns a repository that is meant to be everywhere to the configured storages that are missing.
--- The repository is locked. No turn is needed: neither generation, epoch nor primary change.
+-- Assigns a repository that is meant to be everywhere to one of the configured storages that are
+-- missing, if it has copies enough to be written with one more that has to be filled first: a
+-- majority of the assigned. The repository is locked. No turn is needed: neither generation, epoch
+-- nor primary change.
 WITH base AS (
     SELECT r.id, r.virtual_storage, r.generation,
            (SELECT least(count(*), 999)
@@ -11,14 +13,31 @@ WITH base AS (
      WHERE r.id = @id
        AND r.state = 'ready'
        AND r.everywhere
+       AND (SELECT count(*) FILTER (WHERE a.generation = r.generation)
+                   >= CASE WHEN count(*) < 2 THEN 1 ELSE (count(*) + 1) / 2 + 1 END
+              FROM praefect.replicas AS a
+             WHERE a.repository_id = r.id
+               AND a.assigned)
+), missing AS (
+    SELECT base.id, base.virtual_storage, c.storage, base.rank
+      FROM base
+      JOIN unnest(@virtual_storages::text[], @storages::text[]) WITH ORDINALITY
+           AS c (virtual_storage, storage, place)
+        ON c.virtual_storage = base.virtual_storage
+     WHERE NOT EXISTS (
+               SELECT FROM praefect.replicas AS a
+                WHERE a.repository_id = base.id
+                  AND a.storage = c.storage
+                  AND a.assigned
+           )
+     ORDER BY c.place
+     LIMIT 1
 ), added AS (
     INSERT INTO praefect.replicas AS p
            (repository_id, virtual_storage, storage, generation, assigned, repair_due_at,
             repair_rank)
-    SELECT base.id, base.virtual_storage, c.storage, -1, true, now(), base.rank
-      FROM base
-      JOIN unnest(@virtual_storages::text[], @storages::text[]) AS c (virtual_storage, storage)
-        ON c.virtual_storage = base.virtual_storage
+    SELECT missing.id, missing.virtual_storage, missing.storage, -1, true, now(), missing.rank
+      FROM missing
         ON CONFLICT (repository_id, storage) DO UPDATE
        SET assigned      = true,
            repair_due_at = CASE WHEN p.generation < (SELECT base.generation FROM base)

@@ -59,6 +59,7 @@ func (c *client) do(id int64, call Call) {
 		// A frozen proxy answers when it goes on, a dead one never.
 		if via.process.gate() == nil {
 			got = found
+			c.world.database.store.answered(got)
 		}
 	case <-via.process.alive.Done():
 	case <-ctx.Done():
@@ -80,6 +81,9 @@ type answer struct {
 	sent   []change
 	copies int
 	path   string
+	// turn is the last one of a write.
+	turn       int
+	repository coordinator.RepositoryID
 }
 
 func key(repository int) coordinator.Key {
@@ -296,6 +300,7 @@ func gateOf(kind CallKind) transaction.Gate {
 func (p *proxy) change(
 	ctx context.Context, key coordinator.Key, sent []change, kind CallKind,
 ) answer {
+	ctx = (&origin{silent: kind == Delete}).in(ctx)
 	write, err := p.coordinator.BeginWrite(ctx, key, coordinator.WriteOptions{
 		Kind: "references", Turn: gateOf(kind),
 	})
@@ -320,6 +325,7 @@ func (p *proxy) carry(
 		return got
 	}
 	got.outcome, got.err = run.carry(ctx)
+	got.turn, got.repository = run.origin.turn, run.origin.repository
 	return got
 }
 

@@ -28,4 +28,8 @@
 // Clients record a history, which package history judges. A write that is acknowledged has to be on
 // as many disks as its plan said. When everything is healed all assigned replicas become current
 // and equal, nothing is left open, and every repository can be written.
+//
+// What the store and the nodes did to a repository that is there from the beginning is a path of
+// the model's states, which package abstract follows; where it does not allow a step, the run has
+// failed. Runs in which the store loses statements are left out of that.
 package world

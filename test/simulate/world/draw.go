@@ -47,7 +47,7 @@ func Draw(seed uint64) Script {
 // and removals of that moment, what a proxy knew that dies in the same moment, and what is read
 // before the proxies have recorded again what was lost.
 func (s *Script) settle() {
-	if !slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == StoreLost }) {
+	if !s.forgets() {
 		return
 	}
 	s.Faults = slices.DeleteFunc(s.Faults, func(f Fault) bool {
@@ -61,6 +61,11 @@ func (s *Script) settle() {
 			s.Calls[i].Kind = Push
 		}
 	}
+}
+
+// forgets says that the store loses statements that it has carried out.
+func (s *Script) forgets() bool {
+	return slices.ContainsFunc(s.Faults, func(f Fault) bool { return f.Kind == StoreLost })
 }
 
 func drawCall(random *rand.Rand, script Script, client int) Call {

@@ -205,8 +205,9 @@ func (l *link) detached(
 	return there, cancel
 }
 
-// voteTo returns how a node's votes reach a transaction of a proxy.
-func (l *link) voteTo(to *proxy, id uint64) func(
+// voteTo returns how a node's votes reach a transaction of a proxy. It calls told when the node is
+// told to commit.
+func (l *link) voteTo(to *proxy, id uint64, told func()) func(
 	context.Context, transaction.Phase, transaction.Vote,
 ) (bool, error) {
 	on := l.connected()
@@ -226,10 +227,13 @@ func (l *link) voteTo(to *proxy, id uint64) func(
 				TransactionId: id, Node: l.node.name, ReferenceUpdatesHash: vote[:],
 				Phase: gitalypb.VoteTransactionRequest_Phase(phase),
 			})
-		// Several votes are decided at once, and go on one after the other.
-		_ = pause(ctx, l.world.chance.between(0, apart, l.proxy, l.node.name, "decided"))
 		commit := err == nil &&
 			answer.GetState() == gitalypb.VoteTransactionResponse_COMMIT
+		if commit && phase == transaction.Prepared {
+			told()
+		}
+		// Several votes are decided at once, and go on one after the other.
+		_ = pause(ctx, l.world.chance.between(0, apart, l.proxy, l.node.name, "decided"))
 		l.world.note(l.node.name, voted(phase, commit), err)
 		l.world.step(to.process, "vote/decided")
 		// What is on its way arrives, though its sender may be gone or frozen since.

@@ -98,6 +98,8 @@ type request struct {
 	// silent changes without a vote, gated asks for the turn before it takes locks.
 	silent, gated bool
 	vote          func(context.Context, transaction.Phase, transaction.Vote) (bool, error)
+	// applied, if there, is called when the disk has changed.
+	applied func()
 }
 
 // change is one reference transaction.
@@ -263,6 +265,9 @@ func (v visit) apply(ctx context.Context, step change) error {
 	}
 	found.done[step.id] = true
 	v.world.note(v.name, fmt.Sprintf("applied %d", step.id), nil)
+	if v.call.applied != nil {
+		v.call.applied()
+	}
 	return nil
 }
 

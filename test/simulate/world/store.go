@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"praefect/coordinator"
-	"praefect/coordinator/memory"
 )
 
 // The way to the store.
@@ -24,7 +23,7 @@ const (
 // database is the store and what is wrong with it.
 type database struct {
 	world *world
-	store *memory.Store
+	store *followed
 
 	mu sync.Mutex // guards the fields below
 	// away, slow and lossy count the faults.
@@ -85,7 +84,7 @@ func ask[T any](
 		}
 		return none, err
 	}
-	answer, err := do(context.Background())
+	answer, err := do(context.WithoutCancel(ctx))
 	w.note(c.process.name, name, err)
 	w.step(c.process, name+"/done")
 	if lost := c.travel(ctx, name+"<"); lost != nil {

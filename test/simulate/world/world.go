@@ -15,6 +15,7 @@ import (
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
 	"praefect/test/chaos/history"
+	"praefect/test/model/abstract"
 )
 
 const (
@@ -34,10 +35,13 @@ type Result struct {
 	// Steps counts the effects, Faults those that happened.
 	Steps, Faults int
 	Report        history.Report
-	// Diverged and Stuck say what was not in order in the end, Short which acknowledged writes
+	// Diverged and Stuck say what was not in order in the end, Diverged also what the model does
+	// not allow, Short which acknowledged writes
 	// were on too few disks.
 	Diverged, Stuck, Short []string
-	Trace                  string
+	// Events counts what was compared with the model.
+	Events map[abstract.Kind]int
+	Trace  string
 }
 
 // Lost counts lost and too few copies.
@@ -106,7 +110,6 @@ func newWorld(t *testing.T, script Script, verbose bool) *world {
 		w.log = w.tracer()
 	}
 	w.stopped, w.stop = context.WithCancel(context.Background())
-	w.database = &database{world: w, store: memory.New(), cuts: map[string]int{}}
 	for number := range script.Nodes {
 		added := &node{
 			world: w, name: fmt.Sprintf("gitaly-%d", number), disk: map[string]*content{},
@@ -118,6 +121,10 @@ func newWorld(t *testing.T, script Script, verbose bool) *world {
 		w.links = append(w.links, w.linksOf(number))
 	}
 	w.proxies = make([]*proxy, script.Proxies)
+	w.database = &database{
+		world: w, cuts: map[string]int{},
+		store: newFollowed(memory.New(), w.cluster().VirtualStorages[virtualStorage].Storages),
+	}
 	if err := w.populate(); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +175,8 @@ func (w *world) populate() error {
 				refs: map[string]string{}, done: map[int64]bool{},
 			}
 		}
-		err = errors.Join(err, store.Create(ctx, creation), store.Complete(ctx, id))
+		err = errors.Join(err, store.Create(ctx, creation), store.Complete(ctx, id),
+			store.begin(ctx, id))
 	}
 	return errors.Join(err, store.Resign(ctx, operator))
 }
@@ -199,6 +207,10 @@ func (w *world) play() {
 	w.converge()
 	w.mu.Lock()
 	w.judged = true
+	if !w.script.forgets() {
+		w.result.Diverged = append(w.result.Diverged, w.database.store.drift()...)
+		w.result.Events = w.database.store.counts()
+	}
 	w.mu.Unlock()
 	for _, p := range w.proxies {
 		p.process.kill()

@@ -4,8 +4,13 @@ import (
 	"os"
 	"runtime"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"praefect/coordinator"
+	"praefect/coordinator/memory"
+	"praefect/test/model/abstract"
 )
 
 // TestMain lets one goroutine run at a time, as the command does.
@@ -19,13 +24,54 @@ const few = 40
 
 func TestPromisesAreKept(t *testing.T) {
 	t.Parallel()
-	faults := 0
+	faults, events := 0, map[abstract.Kind]int{}
 	for seed := range uint64(few) {
 		result := Run(t, Draw(seed+1), false)
 		require.False(t, result.Failed(), "make simulate SEEDS=1 SEED=%d", seed+1)
 		faults += result.Faults
+		for kind, count := range result.Events {
+			events[kind] += count
+		}
 	}
 	require.Positive(t, faults)
+	// Whatever the model follows, and is not rare, has been compared with it.
+	for _, kind := range []abstract.Kind{
+		abstract.Enlisted, abstract.Ended, abstract.Opened, abstract.Unvoted, abstract.Told,
+		abstract.Applied, abstract.Recorded, abstract.Closed, abstract.Adopted, abstract.Resolved,
+		abstract.Claimed, abstract.Repaired, abstract.Answered,
+	} {
+		require.Positive(t, events[kind], kind)
+	}
+}
+
+// TestDriftIsNoticed has a write recorded that no node has made.
+func TestDriftIsNoticed(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	store := newFollowed(memory.New(), []coordinator.Storage{"a", "b"})
+	creation := coordinator.Creation{
+		ID: 1, Key: key(0), Incarnation: 5, ReplicaPath: "@hashed/1", Primary: "a",
+		Participants: store.storages, Assigned: store.storages,
+	}
+	_, err := store.Enlist(ctx, coordinator.Enlistment{Incarnation: 5, TTL: time.Minute})
+	require.NoError(t, err)
+	require.NoError(t, store.Create(ctx, creation))
+	require.NoError(t, store.Complete(ctx, 1))
+	require.NoError(t, store.begin(ctx, 1))
+	_, err = store.Enlist(ctx, coordinator.Enlistment{Incarnation: 6, TTL: time.Minute})
+	require.NoError(t, err)
+	opened, err := store.OpenTurn(ctx, coordinator.Intent{
+		Write: 9, Repository: 1, Incarnation: 6, Participants: store.storages,
+	})
+	require.NoError(t, err)
+	require.Empty(t, store.drift())
+	_, err = store.Record(ctx, coordinator.WriteOutcome{
+		Repository: 1, Write: 9, Epoch: opened.Epoch, Base: opened.Generation,
+		Raise: store.storages,
+	})
+	require.NoError(t, err)
+	require.Len(t, store.drift(), 1)
+	require.Contains(t, store.drift()[0], "nobody saw it applied")
 }
 
 // TestSeedRunsAlike allows for a few: the runtime chooses at random where a goroutine finds two of

@@ -25,6 +25,8 @@ type branch struct {
 	err     error
 	seen    bool
 	ejected atomic.Bool
+	// told is the turn in which the node was last told to commit.
+	told int
 }
 
 func (b *branch) isOver() bool {
@@ -47,6 +49,7 @@ type run struct {
 	left     atomic.Int32
 	over     chan struct{}
 	aborted  bool
+	origin   *origin
 }
 
 // begin starts the vote, and the call on all participants.
@@ -54,17 +57,21 @@ func (p *proxy) begin(
 	ctx context.Context, write *coordinator.Write, gate transaction.Gate, ask request,
 ) (*run, error) {
 	plan := write.Plan()
+	r := &run{
+		proxy: p, write: write, over: make(chan struct{}),
+		origin: originOf(ctx, plan.Repository),
+	}
 	live, err := p.registry.Begin(ctx, registry.Options{
 		Voting: transaction.Config{
 			Primary: transaction.Voter(plan.Primary), Secondaries: voters(plan.Secondaries),
 			MinimumCopies: plan.MinimumCopies, Gate: gate,
 		},
-		Writer: write,
+		Writer: traced{write, r.origin},
 	})
 	if err != nil {
 		return nil, err
 	}
-	r := &run{proxy: p, write: write, live: live, over: make(chan struct{})}
+	r.live = live
 	ask.path = plan.ReplicaPath
 	storages := append([]coordinator.Storage{plan.Primary}, plan.Secondaries...)
 	r.left.Store(int32(len(storages))) //nolint:gosec // a handful
@@ -85,7 +92,10 @@ func (p *proxy) begin(
 // follow runs the call to one node from its start to its end.
 func (r *run) follow(ctx context.Context, b *branch, ask request) {
 	link := r.links[b.storage]
-	ask.vote = link.voteTo(r.proxy, r.live.ID())
+	store := r.world.database.store
+	told := func() { b.told = store.told(r.origin, b.storage) }
+	ask.vote = link.voteTo(r.proxy, r.live.ID(), told)
+	ask.applied = func() { store.applied(r.origin.repository, b.told, b.storage) }
 	b.seen, b.err = link.call(ctx, r.process, ask, func(ctx context.Context, at visit) error {
 		return at.run(ctx)
 	})
@@ -112,7 +122,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 		}
 	}
 	result := r.result(r.settle(cause))
-	outcome, err := r.write.Finish(ctx, result)
+	outcome, err := r.write.Finish(r.origin.in(ctx), result)
 	if err == nil {
 		err = r.live.Err()
 	}
