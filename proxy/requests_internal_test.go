@@ -67,7 +67,7 @@ func TestRequestsAreBounded(t *testing.T) {
 }
 
 // TestCountingTakesNoMemory counts a call of a known kind.
-func TestCountingTakesNoMemory(t *testing.T) {
+func TestCountingTakesNoMemory(t *testing.T) { //nolint:paralleltest // It counts allocations.
 	r := newRequests(method.Builtin())
 	v := calling(refExistsName, "client_name", "gitlab-web", "call_site", "site")
 	r.count(v, false, codes.OK)

@@ -48,6 +48,12 @@ func (w *world) BeginWalk(
 	return coordinator.Place{}, false, nil
 }
 
+func (w *world) searches() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.searched
+}
+
 func (w *world) EndWalk(_ context.Context, place coordinator.Place, done bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -131,7 +137,7 @@ func TestSearch(t *testing.T) {
 		logs, end := start(t, w)
 		defer end()
 		synctest.Wait()
-		require.Equal(t, 2, w.searched)
+		require.Equal(t, 2, w.searches())
 		require.Equal(t, []int{2, 1, 2, 1}, w.batches)
 		lines := logs.FilterMessage("repository is not managed by praefect").All()
 		require.Len(t, lines, 2)
@@ -142,10 +148,10 @@ func TestSearch(t *testing.T) {
 		}, lines[0].ContextMap())
 		<-time.After(23 * time.Hour)
 		synctest.Wait()
-		require.Equal(t, 2, w.searched)
+		require.Equal(t, 2, w.searches())
 		<-time.After(2 * time.Hour)
 		synctest.Wait()
-		require.Equal(t, 4, w.searched)
+		require.Equal(t, 4, w.searches())
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -61,7 +62,7 @@ func NewClients(registerer prometheus.Registerer, buckets []float64) (*Clients, 
 	counter := func(name, help string, more ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "grpc_client_" + name + "_total", Help: help,
-		}, append(labels[:len(labels):len(labels)], more...))
+		}, append(slices.Clip(labels), more...))
 	}
 	c := &Clients{
 		started:  counter("started", "Calls to nodes that were started"),
@@ -92,6 +93,7 @@ func (c *Clients) DialOptions() []grpc.DialOption {
 	}
 }
 
+//nolint:revive // The signature is the library's.
 func (c *Clients) unary(
 	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption,
@@ -112,6 +114,7 @@ func (c *Clients) unary(
 	return err
 }
 
+//nolint:revive // The signature is the library's.
 func (c *Clients) stream(
 	ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string,
 	open grpc.Streamer, options ...grpc.CallOption,
@@ -209,7 +212,7 @@ func (c *Clients) learn(kind methodKind) *called {
 	service, name, _ := strings.Cut(strings.TrimPrefix(kind.method, "/"), "/")
 	labels := []string{kind.kind, service, name}
 	made := &called{
-		clients: c, labels: labels[:len(labels):len(labels)],
+		clients: c, labels: slices.Clip(labels),
 		started:  c.started.WithLabelValues(labels...),
 		received: c.received.WithLabelValues(labels...),
 		sent:     c.sent.WithLabelValues(labels...),

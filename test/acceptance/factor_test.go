@@ -32,7 +32,7 @@ func size(t *testing.T, node *cluster.Node, replicaPath string) int64 {
 	root := node.Path(replicaPath)
 	_ = filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
-			return nil // A file that was there a moment ago.
+			return nil //nolint:nilerr // A file that was there a moment ago.
 		}
 		info, err := entry.Info()
 		if err == nil {

@@ -60,7 +60,7 @@ func described(t *testing.T, registry *prometheus.Registry) map[string]string {
 			continue
 		}
 		var labels []string
-		for _, label := range strings.Split(read[2]+","+read[3], ",") {
+		for label := range strings.SplitSeq(read[2]+","+read[3], ",") {
 			if label, _, _ = strings.Cut(label, "="); label != "" {
 				labels = append(labels, label)
 			}

@@ -19,7 +19,8 @@ const all = abstract.Set(0b111)
 // opened is a write of proxy 1 on all nodes; applied that nodes 0 and 1 have made it.
 func opened() trace {
 	return trace{
-		{Kind: abstract.Enlisted, Proxy: 1}, {Kind: abstract.Enlisted, Proxy: 2},
+		{Kind: abstract.Enlisted, Proxy: 1},
+		{Kind: abstract.Enlisted, Proxy: 2},
 		{Kind: abstract.Opened, Write: 1, Proxy: 1, Nodes: all, Generation: 1, Epoch: 1},
 	}
 }
@@ -143,8 +144,11 @@ func TestRefusedAnswers(t *testing.T) {
 		{append(applied(), few), done, "too few copies"},
 		{applied(), none, "it has happened"},
 		{recorded(), wrong(none, func(e *event) { e.Write = 3 }), "no such turn"},
-		{append(opened(), event{Kind: abstract.Told, Write: 1}, none),
-			event{Kind: abstract.Applied, Write: 1}, "told that nothing happened"},
+		{
+			append(opened(), event{Kind: abstract.Told, Write: 1}, none),
+			event{Kind: abstract.Applied, Write: 1},
+			"told that nothing happened",
+		},
 	})
 }
 

@@ -101,8 +101,10 @@ func (s *State) repaired(e Event) string {
 	if text := why(
 		reason{s.claims[e.Node] != e.Number, "the claim is somebody else's"},
 		reason{e.Generation < before, "the generation is lowered"},
-		reason{e.Generation != before && !s.held[e.Generation],
-			"nobody read that generation under the turn"},
+		reason{
+			e.Generation != before && !s.held[e.Generation],
+			"nobody read that generation under the turn",
+		},
 	); text != "" {
 		return text
 	}

@@ -18,8 +18,10 @@ func (s *State) opened(e Event) string {
 		reason{s.open != nil, "another turn is open"},
 		reason{!s.living[e.Proxy], "the incarnation has no lease"},
 		reason{s.turns[e.Write] != nil, "the turn was opened before"},
-		reason{e.Generation != s.generation || e.Epoch != s.epoch || e.Primary != s.primary,
-			"what was read is not what is there"},
+		reason{
+			e.Generation != s.generation || e.Epoch != s.epoch || e.Primary != s.primary,
+			"what was read is not what is there",
+		},
 	); text != "" {
 		return text
 	}
@@ -79,8 +81,10 @@ func (s *State) recorded(e Event) string {
 		reason{!e.Nodes.Has(e.Primary), "the primary is not raised"},
 		reason{!e.Nodes.Within(s.current() & of.nodes), "whoever is raised was not at the base"},
 		reason{!undone && !of.unvoted && !e.Nodes.Within(of.applied), "nobody saw it applied"},
-		reason{undone && e.Nodes&of.applied != 0 && e.Nodes.Size() > 1,
-			"a replica that has it is raised without it"},
+		reason{
+			undone && e.Nodes&of.applied != 0 && e.Nodes.Size() > 1,
+			"a replica that has it is raised without it",
+		},
 	); text != "" {
 		return text
 	}
@@ -94,8 +98,10 @@ func (s *State) recorded(e Event) string {
 func (s *State) confirmed(e Event) string {
 	of := s.last
 	if text := why(
-		reason{of == nil || of.generation != s.generation || of.epoch != s.epoch,
-			"the repository has moved on"},
+		reason{
+			of == nil || of.generation != s.generation || of.epoch != s.epoch,
+			"the repository has moved on",
+		},
 		reason{s.at[e.Node] != s.generation-1, "the replica was not at the base"},
 		reason{s.claims[e.Node] != 0, "a repair of it has begun"},
 		reason{of != nil && (of.undone || !of.applied.Has(e.Node)), "it does not have the write"},
