@@ -11,6 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
@@ -62,7 +64,7 @@ func TestHotRepository(t *testing.T) {
 				through := conns[(client+round)%len(conns)]
 				name := fmt.Sprintf("refs/heads/client-%d", client)
 				commit := commits[round%len(commits)]
-				if err := repo.writeReference(ctx, through, name, commit); err != nil {
+				if err := repo.queue(ctx, through, name, commit); err != nil {
 					return fmt.Errorf("client %d, write %d: %w", client, round, err)
 				}
 				other := conns[(client+round+1)%len(conns)]
@@ -79,6 +81,23 @@ func TestHotRepository(t *testing.T) {
 	require.Empty(t, repo.leftBehind(t))
 	repo.waitConverged(t)
 }
+
+// queue writes a reference, again if it was told that the repository is busy after it had queued
+// for long: on a busy machine a dozen writes may take longer than writers wait.
+func (r *repository) queue(
+	ctx context.Context, conn *grpc.ClientConn, name, commit string,
+) error {
+	for {
+		begin := time.Now()
+		err := r.writeReference(ctx, conn, name, commit)
+		if status.Code(err) != codes.Unavailable || time.Since(begin) < queueing {
+			return err
+		}
+	}
+}
+
+// queueing is how long writers of one repository wait before they may be told that it is busy.
+const queueing = 5 * time.Second
 
 // writeReference points a reference elsewhere, whatever it was before.
 func (r *repository) writeReference(
