@@ -30,6 +30,20 @@ type VirtualStorageConfig struct {
 	DefaultReplicationFactor int
 }
 
+// Places lists the storages of all virtual storages that a function picks, in no order; nil picks
+// all.
+func (c Cluster) Places(pick func(VirtualStorage, Storage) bool) []Place {
+	var places []Place
+	for name, config := range c.VirtualStorages {
+		for _, storage := range config.Storages {
+			if pick == nil || pick(name, storage) {
+				places = append(places, Place{VirtualStorage: name, Storage: storage})
+			}
+		}
+	}
+	return places
+}
+
 // Validate checks that every virtual storage has storages, none of them twice or without a name,
 // and that the numbers can be met. Errors match [ErrInvalidCluster].
 func (c Cluster) Validate() error {

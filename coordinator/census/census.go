@@ -148,18 +148,3 @@ func (c *Census) latest() *sample {
 	defer c.mu.Unlock()
 	return c.last
 }
-
-// places are the configured storages, all or those that are healthy.
-func (c *Census) places(healthy bool) []coordinator.Place {
-	var places []coordinator.Place
-	for virtual, config := range c.Cluster.VirtualStorages {
-		for _, storage := range config.Storages {
-			if !healthy || c.Health.Healthy(virtual, storage) {
-				places = append(places, coordinator.Place{
-					VirtualStorage: virtual, Storage: storage,
-				})
-			}
-		}
-	}
-	return places
-}

@@ -60,7 +60,7 @@ func (c *Census) counts() []count {
 	counts := []count{{
 		name: "unavailable", failed: "failed collecting unavailable repository count metric",
 		ask: func(ctx context.Context) ([]coordinator.Tally, error) {
-			return c.Store.TallyUnavailable(ctx, c.places(true))
+			return c.Store.TallyUnavailable(ctx, c.Cluster.Places(c.Health.Healthy))
 		},
 		show: c.showUnavailable,
 	}, {
@@ -76,7 +76,7 @@ func (c *Census) counts() []count {
 	return append(counts, count{
 		name: "verifications", failed: "failed to query verification queue depth metric",
 		ask: func(ctx context.Context) ([]coordinator.Tally, error) {
-			return c.Store.TallyAudits(ctx, c.places(false), c.config.Interval)
+			return c.Store.TallyAudits(ctx, c.Cluster.Places(nil), c.config.Interval)
 		},
 		show: c.showAudits,
 	})
@@ -116,7 +116,7 @@ func (c *Census) showAudits(tallies []coordinator.Tally) []prometheus.Metric {
 		found[group{tally.Place, tally.State}] = tally.Number
 	}
 	var metrics []prometheus.Metric
-	for _, place := range c.places(false) {
+	for _, place := range c.Cluster.Places(nil) {
 		for _, status := range []string{"unverified", "expired"} {
 			metrics = append(metrics, gauge(c.families.audits,
 				float64(found[group{place, status}]),

@@ -121,22 +121,10 @@ func (w *Worker) Run(ctx context.Context) error {
 	}
 }
 
-// healthy lists the storages that can be searched.
-func (w *Worker) healthy() []coordinator.Place {
-	var places []coordinator.Place
-	for name, virtualStorage := range w.Cluster.VirtualStorages {
-		for _, storage := range virtualStorage.Storages {
-			if w.Health.Healthy(name, storage) {
-				places = append(places, coordinator.Place{VirtualStorage: name, Storage: storage})
-			}
-		}
-	}
-	return places
-}
-
 // searchNext searches a storage that is due. It says whether one was searched to its end.
 func (w *Worker) searchNext(ctx context.Context) bool {
-	place, due, err := w.Store.BeginWalk(ctx, w.healthy(), w.config.Run, w.config.Run)
+	place, due, err := w.Store.BeginWalk(
+		ctx, w.Cluster.Places(w.Health.Healthy), w.config.Run, w.config.Run)
 	if err != nil {
 		if ctx.Err() == nil {
 			w.log.Warn("no storage is searched for repositories that are not managed",

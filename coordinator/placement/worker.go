@@ -135,16 +135,12 @@ type Worker struct {
 func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, error) {
 	w := &Worker{
 		Dependencies: dependencies, config: config.withDefaults(), log: log,
+		places: dependencies.Cluster.Places(nil),
 		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gitaly_praefect_placements_total",
 			Help: "Repositories enrolled on new storages, and replicas removed that were not " +
 				"assigned",
 		}, []string{"action"}),
-	}
-	for name, virtualStorage := range dependencies.Cluster.VirtualStorages {
-		for _, storage := range virtualStorage.Storages {
-			w.places = append(w.places, coordinator.Place{VirtualStorage: name, Storage: storage})
-		}
 	}
 	if err := dependencies.Registerer.Register(w.counts); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -215,13 +211,9 @@ func (w *Worker) complain(ctx context.Context, message string, err error) {
 
 // healthy are the places of virtual storages of which every storage answers.
 func (w *Worker) healthy() []coordinator.Place {
-	var places []coordinator.Place
-	for _, place := range w.places {
-		if w.allHealthy(place.VirtualStorage) {
-			places = append(places, place)
-		}
-	}
-	return places
+	return w.Cluster.Places(func(name coordinator.VirtualStorage, _ coordinator.Storage) bool {
+		return w.allHealthy(name)
+	})
 }
 
 func (w *Worker) allHealthy(name coordinator.VirtualStorage) bool {

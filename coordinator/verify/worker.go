@@ -142,25 +142,10 @@ func nested(
 	return all
 }
 
-// places are the storages whose nodes answer.
-func (w *Worker) places() []coordinator.Place {
-	var places []coordinator.Place
-	for virtual, config := range w.Cluster.VirtualStorages {
-		for _, storage := range config.Storages {
-			if w.Health.Healthy(virtual, storage) {
-				places = append(places, coordinator.Place{
-					VirtualStorage: virtual, Storage: storage,
-				})
-			}
-		}
-	}
-	return places
-}
-
 // batch looks for some replicas, all at the same time.
 func (w *Worker) batch(ctx context.Context) {
 	claimed, err := w.Store.ClaimAudits(ctx, coordinator.AuditRequest{
-		Places: w.places(), Interval: w.config.Interval, TTL: w.config.Lease,
+		Places: w.Cluster.Places(w.Health.Healthy), Interval: w.config.Interval, TTL: w.config.Lease,
 		Limit: w.config.Batch,
 	})
 	if err != nil {
