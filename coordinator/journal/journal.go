@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,14 @@ import (
 	"go.uber.org/zap"
 
 	"praefect/coordinator"
+)
+
+// Defaults of [Config].
+const (
+	defaultPause = time.Second
+	defaultQueue = 10_000
+	defaultBatch = 500
+	defaultKeep  = 50_000
 )
 
 // lastMax bounds the last attempt to write, when the process ends.
@@ -40,17 +49,10 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Pause == 0 {
-		c.Pause = time.Second
-	}
-	for _, field := range []struct {
-		value *int
-		then  int
-	}{{&c.Queue, 10_000}, {&c.Batch, 500}, {&c.Keep, 50_000}} {
-		if *field.value == 0 {
-			*field.value = field.then
-		}
-	}
+	c.Pause = cmp.Or(c.Pause, defaultPause)
+	c.Queue = cmp.Or(c.Queue, defaultQueue)
+	c.Batch = cmp.Or(c.Batch, defaultBatch)
+	c.Keep = cmp.Or(c.Keep, defaultKeep)
 	return c
 }
 

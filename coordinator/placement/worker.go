@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -125,6 +124,7 @@ type Worker struct {
 	Dependencies
 	config Config
 	log    *zap.Logger
+	random coordinator.Random
 	places []coordinator.Place
 	counts *prometheus.CounterVec
 	// after is where the search for surplus replicas goes on. It belongs to Run.
@@ -133,9 +133,10 @@ type Worker struct {
 
 // New returns a worker. The error comes from the registerer.
 func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, error) {
+	dependencies.Journal = coordinator.JournalOr(dependencies.Journal)
 	w := &Worker{
 		Dependencies: dependencies, config: config.withDefaults(), log: log,
-		places: dependencies.Cluster.Places(nil),
+		places: dependencies.Cluster.Places(nil), random: coordinator.NewRandom(nil),
 		counts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gitaly_praefect_placements_total",
 			Help: "Repositories enrolled on new storages, and replicas removed that were not " +
@@ -264,15 +265,15 @@ func (w *Worker) retireOne(ctx context.Context, surplus coordinator.Surplus) err
 	return w.Store.Retire(waiting, coordinator.Retirement{
 		Repository: surplus.Repository, Write: hold.Write(), Storage: surplus.Storage,
 		Configured: w.Cluster.VirtualStorages[surplus.Key.VirtualStorage].Storages,
-		Claim:      claim(), Grace: w.config.Grace, Keep: w.config.Keep,
+		Claim:      w.claim(), Grace: w.config.Grace, Keep: w.config.Keep,
 	})
 }
 
-func claim() coordinator.ClaimID { return coordinator.ClaimID(rand.Int64N(1<<62) + 1) }
+func (w *Worker) claim() coordinator.ClaimID { return coordinator.ClaimID(w.random.ID()) }
 
 // remove removes replicas from disks that count for nothing.
 func (w *Worker) remove(ctx context.Context) {
-	id := claim()
+	id := w.claim()
 	retired, err := w.Store.ClaimRetired(ctx, coordinator.RetiredRequest{
 		Claim: id, Places: w.healthy(), TTL: w.config.Call + w.config.Keep,
 		Keep: w.config.Keep, Limit: w.config.Batch,
@@ -311,7 +312,7 @@ func (w *Worker) removeOne(
 	}
 	w.counts.WithLabelValues("removed").Inc()
 	log.Info("replica that is not assigned is removed")
-	coordinator.JournalOr(w.Journal).Note(coordinator.Entry{
+	w.Journal.Note(coordinator.Entry{
 		At: time.Now(), Event: coordinator.EventSurplus, Repository: surplus.Repository,
 		Key: surplus.Key, Notable: true,
 		Details: coordinator.EntryDetails{Replicas: []coordinator.EntryReplica{{

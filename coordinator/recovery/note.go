@@ -26,32 +26,29 @@ func (w *Worker) note(
 	for _, storage := range current(found.repository) {
 		entry.Details.Replicas = append(entry.Details.Replicas, found.replica(storage, decided))
 	}
-	coordinator.JournalOr(w.Journal).Note(entry)
+	w.Journal.Note(entry)
 }
 
 // replica says what became of one replica that was current before.
 func (e evidence) replica(
 	storage coordinator.Storage, decided verdict,
 ) coordinator.EntryReplica {
-	replica := coordinator.EntryReplica{Storage: storage, Became: coordinator.BecameCurrent}
+	replica := coordinator.EntryReplica{Storage: storage, Became: coordinator.BecameOutdated}
 	if storage == e.repository.Primary {
 		replica.Role = "primary"
 	}
-	answer := e.answers[storage]
-	switch {
+	switch digest := e.answers[storage].digest; {
 	case slices.Contains(decided.keep, storage):
-	case answer.digest == "":
-		replica.Became = coordinator.BecameOutdated
+		replica.Became = coordinator.BecameCurrent
+		if slices.Contains(e.acting, storage) {
+			replica.Reason = "its node may still act on the write: it is compared again later"
+		}
+	case digest == "":
 		replica.Reason = "its node could not be asked what it holds"
-	case answer.digest == Absent:
-		replica.Became = coordinator.BecameOutdated
+	case digest == Absent:
 		replica.Reason = "its node does not have the repository"
 	default:
-		replica.Became = coordinator.BecameOutdated
 		replica.Reason = "it holds something else than what was kept"
-	}
-	if replica.Became == coordinator.BecameCurrent && slices.Contains(e.acting, storage) {
-		replica.Reason = "its node may still act on the write: it is compared again later"
 	}
 	return replica
 }

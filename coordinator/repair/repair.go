@@ -213,7 +213,7 @@ func (r *repair) note(repository coordinator.Repository, source coordinator.Stor
 	if r.emptied {
 		how = "removed and copied afresh"
 	}
-	coordinator.JournalOr(r.Journal).Note(coordinator.Entry{
+	r.Journal.Note(coordinator.Entry{
 		At: time.Now(), Event: coordinator.EventRepair, Repository: repository.ID,
 		Key: repository.Key, Notable: true,
 		Details: coordinator.EntryDetails{

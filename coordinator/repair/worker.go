@@ -85,6 +85,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	dependencies.Journal = coordinator.JournalOr(dependencies.Journal)
 	metrics, err := newMetrics(dependencies.Registerer, config)
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (w *Worker) loseOne(ctx context.Context, audit coordinator.Audit) error {
 
 // note tells the journal of a replica that is gone.
 func (w *Worker) note(repository coordinator.Repository, audit coordinator.Audit) {
-	coordinator.JournalOr(w.Journal).Note(coordinator.Entry{
+	w.Journal.Note(coordinator.Entry{
 		At: time.Now(), Event: coordinator.EventLoss, Repository: audit.Repository,
 		Key: audit.Key, Notable: true,
 		Details: coordinator.EntryDetails{

@@ -68,6 +68,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
+	dependencies.Journal = coordinator.JournalOr(dependencies.Journal)
 	w := &Worker{Dependencies: dependencies, config: config, log: log}
 	if config.Interval <= 0 {
 		return w, nil
