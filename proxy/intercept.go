@@ -113,10 +113,10 @@ func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
 	called, known := a.methods.Lookup(info.FullMethod)
-	kind := kindOf(info.IsClientStream, info.IsServerStream)
+	kind := method.StreamType(info.IsClientStream, info.IsServerStream)
 	if known {
 		// The library takes every relayed call for one in which both sides stream.
-		kind = kindOf(called.ClientStream, called.ServerStream)
+		kind = method.StreamType(called.ClientStream, called.ServerStream)
 	}
 	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
 	v.named, v.streaming = a.named[info.FullMethod], true
@@ -134,7 +134,7 @@ func (a *around) stream(
 func (a *around) unary(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
 ) (any, error) {
-	kind := kindOf(false, false)
+	kind := method.StreamType(false, false)
 	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
 	// Nodes that are asked for this client are told what it told us.
 	ctx = metadata.NewOutgoingContext(ctx, v.carried(a.pins))
@@ -212,25 +212,4 @@ func (a *around) panicked(ctx context.Context, value any) error {
 	visitFrom(ctx).log().Error("call panicked", zap.Any("panic", value),
 		zap.ByteString("stack", debug.Stack()))
 	return status.Errorf(codes.Internal, "panic: %v", value)
-}
-
-// The kinds of calls: who sends more than one message.
-const (
-	kindUnary  = "unary"
-	kindClient = "client_stream"
-	kindServer = "server_stream"
-	kindBoth   = "bidi_stream"
-)
-
-func kindOf(client, server bool) string {
-	switch {
-	case client && server:
-		return kindBoth
-	case client:
-		return kindClient
-	case server:
-		return kindServer
-	default:
-		return kindUnary
-	}
 }

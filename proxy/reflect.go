@@ -1,12 +1,12 @@
 package proxy
 
 import (
-	"strings"
-
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/reflection"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+
+	"praefect/proxy/method"
 )
 
 // described lists for reflection what clients can call: what is registered, and what is relayed.
@@ -29,7 +29,7 @@ func registerReflection(server reflection.GRPCServer, methods Methods) {
 func (d described) GetServiceInfo() map[string]grpc.ServiceInfo {
 	services := d.registered.GetServiceInfo()
 	for m := range d.methods.All() {
-		name, _, _ := strings.Cut(strings.TrimPrefix(m.Name, "/"), "/")
+		name, _, _ := method.Split(m.Name)
 		if _, listed := services[name]; !listed {
 			services[name] = grpc.ServiceInfo{}
 		}

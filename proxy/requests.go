@@ -83,7 +83,7 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 		called = &method.Method{}
 		kind.method = "/" + unknown + "/" + unknown
 	}
-	service, name, _ := strings.Cut(strings.TrimPrefix(kind.method, "/"), "/")
+	service, name, _ := method.Split(kind.method)
 	counter := r.vector.WithLabelValues(kind.client, service, name, kind.site, kind.version,
 		kind.code.String(), kind.deadline, word(called.Operation), word(called.Scope))
 	if len(known) < requestSeriesMax {

@@ -20,6 +20,7 @@ import (
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/gitalypb"
+	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/transaction/registry"
 )
@@ -176,13 +177,15 @@ func newAround(handler *Handler, log *zap.Logger, logged LogFilter) *around {
 			Help: "Calls of clients that are under way",
 		}, []string{"method_type"}),
 	}
-	for _, kind := range []string{kindUnary, kindClient, kindServer, kindBoth} {
+	for _, kind := range []string{
+		method.TypeUnary, method.TypeClientStream, method.TypeServerStream, method.TypeBidiStream,
+	} {
 		a.kinds[kind] = sync.OnceValue(func() prometheus.Gauge {
 			return a.running.WithLabelValues(kind)
 		})
 	}
 	for m := range methods.All() {
-		kind := kindOf(m.ClientStream, m.ServerStream)
+		kind := method.StreamType(m.ClientStream, m.ServerStream)
 		a.named[m.Name] = a.log.Named(component(true)).With(append(called(m.Name, kind),
 			zap.String("grpc.meta.method_operation", word(m.Operation)),
 			zap.String("grpc.meta.method_scope", word(m.Scope)))...)

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"praefect/proxy/gitalypb"
+	"praefect/proxy/method"
 )
 
 // visit is what is known of a call for its line in the log. It belongs to the goroutine that
@@ -127,9 +127,9 @@ func called(name, kind string) []zap.Field {
 	fields := []zap.Field{
 		zap.String("grpc.request.fullMethod", name), zap.String("grpc.meta.method_type", kind),
 	}
-	if service, method, ok := strings.Cut(strings.TrimPrefix(name, "/"), "/"); ok {
+	if service, called, ok := method.Split(name); ok {
 		fields = append(fields,
-			zap.String("grpc.service", service), zap.String("grpc.method", method))
+			zap.String("grpc.service", service), zap.String("grpc.method", called))
 	}
 	return fields
 }

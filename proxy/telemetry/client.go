@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,15 +16,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"praefect/proxy/method"
 	"praefect/proxy/relay"
-)
-
-// The kinds of calls, as grpc_type. All relayed calls are of the last one, as on the server's side.
-const (
-	kindUnary  = "unary"
-	kindClient = "client_stream"
-	kindServer = "server_stream"
-	kindBoth   = "bidi_stream"
 )
 
 // methodsMax bounds the methods that are measured apart; nodes have some 170.
@@ -95,18 +87,15 @@ func (c *Clients) DialOptions() []grpc.DialOption {
 
 //nolint:revive // The signature is the library's.
 func (c *Clients) unary(
-	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn,
+	ctx context.Context, name string, request, reply any, conn *grpc.ClientConn,
 	invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
-	kind := kindUnary
-	if _, relayed := request.(*relay.Frame); relayed {
-		kind = kindBoth
-	}
-	m := c.of(methodKind{method, kind})
+	_, relayed := request.(*relay.Frame)
+	m := c.of(methodKind{name, method.StreamType(relayed, relayed)})
 	m.started.Inc()
 	m.sent.Inc()
 	begun := time.Now()
-	err := invoke(ctx, method, request, reply, conn, options...)
+	err := invoke(ctx, name, request, reply, conn, options...)
 	if err == nil {
 		m.received.Inc()
 	}
@@ -116,13 +105,13 @@ func (c *Clients) unary(
 
 //nolint:revive // The signature is the library's.
 func (c *Clients) stream(
-	ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, method string,
+	ctx context.Context, description *grpc.StreamDesc, conn *grpc.ClientConn, name string,
 	open grpc.Streamer, options ...grpc.CallOption,
 ) (grpc.ClientStream, error) {
-	m := c.of(methodKind{method, kindOf(description)})
+	m := c.of(methodKind{name, typeOf(description)})
 	m.started.Inc()
 	begun := time.Now()
-	stream, err := open(ctx, description, conn, method, options...)
+	stream, err := open(ctx, description, conn, name, options...)
 	if err != nil {
 		m.ended(begun, err)
 		return nil, err
@@ -130,16 +119,12 @@ func (c *Clients) stream(
 	return &measured{ClientStream: stream, called: m, begun: begun}, nil
 }
 
-// kindOf tells the kind of a stream. The relay's have no name: it does not tell the kinds apart.
-func kindOf(description *grpc.StreamDesc) string {
-	switch {
-	case description.StreamName == "", description.ClientStreams && description.ServerStreams:
-		return kindBoth
-	case description.ClientStreams:
-		return kindClient
-	default:
-		return kindServer
-	}
+// typeOf tells the type of a stream, as grpc_type. All relayed calls are of one type, as on the
+// server's side; the relay's streams have no name.
+func typeOf(description *grpc.StreamDesc) string {
+	relayed := description.StreamName == ""
+	return method.StreamType(
+		relayed || description.ClientStreams, relayed || description.ServerStreams)
 }
 
 // measured is a stream whose messages and end are counted.
@@ -209,7 +194,7 @@ func (c *Clients) learn(kind methodKind) *called {
 			return found
 		}
 	}
-	service, name, _ := strings.Cut(strings.TrimPrefix(kind.method, "/"), "/")
+	service, name, _ := method.Split(kind.method)
 	labels := []string{kind.kind, service, name}
 	made := &called{
 		clients: c, labels: slices.Clip(labels),
