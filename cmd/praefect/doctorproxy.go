@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
@@ -32,7 +31,7 @@ func examineProxy(ctx context.Context, c *chart, config *configfile.Loaded) {
 	answer, err := gitalypb.NewServerServiceClient(conn).ReadinessCheck(ctx,
 		&gitalypb.ReadinessCheckRequest{})
 	switch {
-	case status.Code(err) == codes.PermissionDenied || status.Code(err) == codes.Unauthenticated:
+	case refused(status.Code(err)):
 		c.add("token", stateFail, status.Convert(err).Message(),
 			"the server runs with another token: restart it after a change of [auth]")
 	case err != nil:

@@ -164,15 +164,23 @@ func (c Config) Pair() (tls.Certificate, error) {
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	key := files[1]
+	return pair(files[0], c.key(files))
+}
+
+// key returns the own key: what is configured as text counts before the file.
+func (c Config) key(files [][]byte) []byte {
 	if len(c.Key) > 0 {
-		key = c.Key
+		return c.Key
 	}
-	pair, err := tls.X509KeyPair(files[0], key)
+	return files[1]
+}
+
+func pair(certificate, key []byte) (tls.Certificate, error) {
+	both, err := tls.X509KeyPair(certificate, key)
 	if err != nil {
 		return tls.Certificate{}, fmt.Errorf("%w: %w", ErrKeyPair, err)
 	}
-	return pair, nil
+	return both, nil
 }
 
 // parse makes credentials of the files' content.
@@ -181,17 +189,14 @@ func (c Config) parse(files [][]byte) (*material, error) {
 	client := &tls.Config{MinVersion: c.MinVersion}
 	m := &material{files: files}
 
-	certificate, key, authorities := files[0], files[1], files[2]
-	if len(c.Key) > 0 {
-		key = c.Key
-	}
+	certificate, key, authorities := files[0], c.key(files), files[2]
 	if len(certificate) > 0 || len(key) > 0 {
-		pair, err := tls.X509KeyPair(certificate, key)
+		own, err := pair(certificate, key)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrKeyPair, err)
+			return nil, err
 		}
-		m.expiry = pair.Leaf.NotAfter
-		server.Certificates = []tls.Certificate{pair}
+		m.expiry = own.Leaf.NotAfter
+		server.Certificates = []tls.Certificate{own}
 		client.Certificates = server.Certificates
 	}
 	if c.AuthorityPath != "" {

@@ -17,7 +17,7 @@ var errStopping = errors.New("stopping")
 
 // phase is where a server stands in its life, for those who ask over HTTP.
 type phase struct {
-	// starting is the step that is under way; empty once everything serves.
+	// starting is the step that is under way; empty once everything serves, and never nil.
 	starting atomic.Pointer[string]
 	stopping atomic.Bool
 }
@@ -29,13 +29,8 @@ func (p *phase) err() error {
 	if p.stopping.Load() {
 		return errStopping
 	}
-	if step := p.starting.Load(); step == nil || *step != "" {
-		name := "process"
-		if step != nil {
-			name = *step
-		}
-
-		return fmt.Errorf("starting: %s", name)
+	if step := *p.starting.Load(); step != "" {
+		return fmt.Errorf("starting: %s", step)
 	}
 
 	return nil

@@ -77,10 +77,13 @@ func Run(ctx context.Context, log *zap.Logger, options Options) error {
 }
 
 func newServer(ctx context.Context, log *zap.Logger, options Options) *server {
-	return &server{
+	s := &server{
 		Options: options, log: log,
 		serving: newGroup(ctx), workers: newGroup(ctx), turns: newGroup(ctx), leases: newGroup(ctx),
 	}
+	s.phase.begins("process")
+
+	return s
 }
 
 // newGroup makes a group whose context has the values of the given one, but not its end.

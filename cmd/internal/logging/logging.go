@@ -96,6 +96,8 @@ func levelName(level zapcore.Level) string {
 }
 
 func encoderConfig() zapcore.EncoderConfig {
+	encodeTime := zapcore.TimeEncoderOfLayout(timeText)
+
 	return zapcore.EncoderConfig{
 		TimeKey:    "time",
 		LevelKey:   "level",
@@ -105,7 +107,7 @@ func encoderConfig() zapcore.EncoderConfig {
 			to.AppendString(levelName(level))
 		},
 		EncodeTime: func(when time.Time, to zapcore.PrimitiveArrayEncoder) {
-			zapcore.TimeEncoderOfLayout(timeText)(when.UTC(), to)
+			encodeTime(when.UTC(), to)
 		},
 		EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeName:     zapcore.FullNameEncoder,

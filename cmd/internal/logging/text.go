@@ -48,7 +48,7 @@ func (e *textEncoder) EncodeEntry(
 	}
 
 	line := e.pool.Get()
-	line.AppendString("time=" + strconv.Quote(entry.Time.UTC().Format(timeText)))
+	line.AppendString("time=" + strconv.Quote(text(entry.Time)))
 	line.AppendString(" level=" + levelName(entry.Level) + " msg=" + quote(entry.Message))
 	for _, key := range slices.Sorted(maps.Keys(all.Fields)) {
 		line.AppendString(" " + key + "=" + quote(text(all.Fields[key])))
