@@ -19,7 +19,6 @@ type ended struct {
 	primary           Storage
 	recorded          Recorded
 	lagging, doubtful set
-	votes             map[Storage]transaction.VoterSummary
 }
 
 // account tells the journal what became of the write.
@@ -55,13 +54,9 @@ func (w *Write) closing(result Result, outcome Outcome, failure error) ended {
 	end := ended{
 		result: result, outcome: outcome, failure: failure, primary: w.primary,
 		recorded: w.last.recorded, lagging: w.lagging,
-		votes: make(map[Storage]transaction.VoterSummary, len(result.Votes.Voters)),
 	}
 	if w.failed != nil {
 		end.doubtful = w.members
-	}
-	for _, voter := range result.Votes.Voters {
-		end.votes[Storage(voter.Voter)] = voter
 	}
 	return end
 }
@@ -119,11 +114,11 @@ func (w *Write) parts(end ended) []EntryReplica {
 
 // part says what a participant has done, and what became of it.
 func (w *Write) part(storage Storage, end ended) EntryReplica {
-	vote, voted := end.votes[storage]
+	vote, _ := end.result.Votes.Of(transaction.Voter(storage))
 	part := EntryReplica{
 		Storage: storage, Role: w.role(storage, vote.Learner), Became: BecameUnchanged,
 	}
-	if voted && vote.Votes > 0 {
+	if vote.Votes > 0 {
 		part.Votes, part.Evidence = vote.Votes, vote.Evidence.String()
 	}
 	place := w.group.place(storage)

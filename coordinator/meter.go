@@ -137,12 +137,9 @@ func whyBehind(result Result, voter transaction.Voter) string {
 	if !result.Votes.Prepared {
 		return behindSilent
 	}
-	for _, found := range result.Votes.Voters {
-		if found.Voter == voter && found.Evidence != transaction.Untouched {
-			return behindUncommitted
-		}
-	}
-	if slices.Contains(result.OK, voter) || slices.Contains(result.Running, voter) {
+	vote, _ := result.Votes.Of(voter)
+	if vote.Evidence != transaction.Untouched ||
+		slices.Contains(result.OK, voter) || slices.Contains(result.Running, voter) {
 		return behindUncommitted
 	}
 	return behindFailed

@@ -55,6 +55,16 @@ type VoterSummary struct {
 	Votes uint64
 }
 
+// Of returns the state of a voter, and whether it is one.
+func (s Summary) Of(voter Voter) (VoterSummary, bool) {
+	for _, found := range s.Voters {
+		if found.Voter == voter {
+			return found, true
+		}
+	}
+	return VoterSummary{}, false
+}
+
 // add counts a record.
 func (s *Summary) add(r Record) {
 	switch r.Outcome {
