@@ -146,8 +146,8 @@ func nested(
 // batch looks for some replicas, all at the same time.
 func (w *Worker) batch(ctx context.Context) {
 	claimed, err := w.Store.ClaimAudits(ctx, coordinator.AuditRequest{
-		Places: w.Cluster.Places(w.Health.Healthy), Interval: w.config.Interval, TTL: w.config.Lease,
-		Limit: w.config.Batch,
+		Places:   w.Cluster.Places(w.Health.Healthy),
+		Interval: w.config.Interval, TTL: w.config.Lease, Limit: w.config.Batch,
 	})
 	if err != nil {
 		if ctx.Err() == nil {
