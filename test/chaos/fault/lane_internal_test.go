@@ -29,7 +29,7 @@ func play(t *testing.T, seed uint64) []int {
 				return nil
 			})
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		l := &lane{
 			moves: moves, random: rand.New(rand.NewPCG(seed, 0)),
