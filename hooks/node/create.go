@@ -186,25 +186,6 @@ func (n *Node) creationBallot(ctx context.Context, dir string) (hooks.Hash, erro
 	return hooks.Creation(config, references), nil
 }
 
-// head is what HEAD says.
-type head struct {
-	target string // the reference that it points to; empty when it points to an object
-	object string // the object that it resolves to; empty when there is none
-}
-
-func (n *Node) head(ctx context.Context, dir string) (head, error) {
-	target, err := n.optional(ctx, dir, "symbolic-ref", "--quiet", "HEAD")
-	if err != nil {
-		return head{}, fmt.Errorf("read HEAD: %w", err)
-	}
-	object, err := n.optional(ctx, dir, "rev-parse", "--quiet", "--verify", "HEAD")
-	if err != nil {
-		return head{}, fmt.Errorf("resolve HEAD: %w", err)
-	}
-
-	return head{target: target, object: object}, nil
-}
-
 // optional returns the line that a command writes, or nothing if it says with its exit code 1 that
 // there is nothing.
 func (n *Node) optional(ctx context.Context, dir string, args ...string) (string, error) {
