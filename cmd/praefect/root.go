@@ -88,6 +88,7 @@ func newRoot(stdout, stderr io.Writer) *cli.Command {
 			sqlMigrateCommand(),
 			sqlMigrateDownCommand(),
 			sqlMigrateStatusCommand(),
+			poolCommand(),
 			removeRepositoryCommand(),
 			replicationFactorCommand(),
 			intentsCommand(),

@@ -82,3 +82,32 @@ func (s *Store) DueRepairs(ctx context.Context, limit int) ([]DueRepair, error) 
 			return repair, nil
 		})
 }
+
+// Leaders lists the storages whose replica of at least one visible repository is to be believed:
+// that of the primary, or where no configured storage is that, the first current one. The empty
+// name stands for repositories that no configured storage can tell of.
+func (s *Store) Leaders(
+	ctx context.Context, virtual coordinator.VirtualStorage, configured []coordinator.Storage,
+) ([]coordinator.Storage, error) {
+	return read(ctx, s, leadersSQL, arguments{
+		"virtual_storage": string(virtual), "configured": names(configured),
+	}, pgx.RowTo[coordinator.Storage])
+}
+
+// Known is a repository as it is found on disks.
+type Known struct {
+	ReplicaPath, RelativePath string
+	// Leader is the storage whose replica is to be believed, as [Store.Leaders] says.
+	Leader coordinator.Storage
+}
+
+// Known lists which of some replica paths belong to visible repositories, in no order.
+func (s *Store) Known(
+	ctx context.Context, virtual coordinator.VirtualStorage, configured []coordinator.Storage,
+	replicaPaths []string,
+) ([]Known, error) {
+	return read(ctx, s, knownSQL, arguments{
+		"virtual_storage": string(virtual), "configured": names(configured),
+		"paths": replicaPaths,
+	}, pgx.RowToStructByPos[Known])
+}

@@ -219,6 +219,12 @@ var countSweepSQL string
 //go:embed sql/list_turns.sql
 var listTurnsSQL string
 
+//go:embed sql/leaders.sql
+var leadersSQL string
+
+//go:embed sql/known.sql
+var knownSQL string
+
 //go:embed sql/list_repairs.sql
 var listRepairsSQL string
 

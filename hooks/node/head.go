@@ -14,8 +14,8 @@ type head struct {
 	object string // the object that it resolves to; empty when there is none
 }
 
-// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs two
-// processes, is only taken when the files do not tell: packed references, chains of them, and
+// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs
+// two processes, is only taken when the files do not tell: packed references, chains of them, and
 // reftable, where the file HEAD names a branch that cannot exist.
 func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	if h, ok := looseHead(dir); ok {
@@ -33,8 +33,8 @@ func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	return head{target: target, object: object}, nil
 }
 
-// looseHead reads HEAD if it names a reference that has a file of its own. Git replaces both files as
-// a whole.
+// looseHead reads HEAD if it names a reference that has a file of its own. Git replaces both files
+// as a whole.
 func looseHead(dir string) (head, bool) {
 	line, err := os.ReadFile(filepath.Join(dir, "HEAD"))
 	if err != nil {

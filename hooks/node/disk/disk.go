@@ -180,18 +180,29 @@ func (d *Disk) ID(create func() string) (string, error) {
 	}
 
 	id := create()
-	unfinished := filepath.Join(d.Own(tmpDir), idFile)
-	if err := os.WriteFile(unfinished, []byte(id+"\n"), fileMode); err != nil {
-		return "", fmt.Errorf("write identity of storage: %w", err)
+
+	return id, d.Keep(idFile, []byte(id+"\n"))
+}
+
+// Keep writes a file that the node keeps beside the repositories, durably and wholly or not at all.
+func (d *Disk) Keep(name string, content []byte) error {
+	file, err := os.CreateTemp(d.Own(tmpDir), name+"-")
+	if err != nil {
+		return fmt.Errorf("create file to keep: %w", err)
 	}
-	if err := d.SyncTree(unfinished); err != nil {
-		return "", err
+	unfinished := file.Name()
+	_, err = file.Write(content)
+	if err = errors.Join(err, file.Chmod(fileMode), file.Close()); err == nil {
+		err = d.SyncTree(unfinished)
 	}
-	if err := os.Rename(unfinished, path); err != nil {
-		return "", fmt.Errorf("place identity of storage: %w", err)
+	if err == nil {
+		err = os.Rename(unfinished, d.Own(name))
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("write %q: %w", name, err), os.Remove(unfinished))
 	}
 
-	return id, d.syncDir(filepath.Dir(path))
+	return d.syncDir(filepath.Dir(d.Own(name)))
 }
 
 // IsRemains tells whether a directory is what is left of a repository: it has parts of one, but is
