@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,8 +16,8 @@ type head struct {
 	object string // the object that it resolves to; empty when there is none
 }
 
-// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs
-// two processes, is only taken when the files do not tell: packed references, chains of them, and
+// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs two
+// processes, is only taken when the files do not tell: packed references, chains of them, and
 // reftable, where the file HEAD names a branch that cannot exist.
 func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	if h, ok := looseHead(dir); ok {
@@ -33,8 +35,8 @@ func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	return head{target: target, object: object}, nil
 }
 
-// looseHead reads HEAD if it names a reference that has a file of its own. Git replaces both files
-// as a whole.
+// looseHead reads HEAD if it names a reference that has a file of its own, or surely none. Git
+// replaces each file as a whole.
 func looseHead(dir string) (head, bool) {
 	line, err := os.ReadFile(filepath.Join(dir, "HEAD"))
 	if err != nil {
@@ -45,10 +47,17 @@ func looseHead(dir string) (head, bool) {
 		return head{}, false
 	}
 	value, err := os.ReadFile(filepath.Join(dir, target))
-	if err != nil {
-		return head{}, false
+	if errors.Is(err, fs.ErrNotExist) {
+		return head{target: target}, !exists(dir, "packed-refs") && !exists(dir, "reftable")
 	}
 	object := strings.TrimSuffix(string(value), "\n")
 
-	return head{target: target, object: object}, isObjectID(object)
+	return head{target: target, object: object}, err == nil && isObjectID(object)
+}
+
+// exists tells whether there may be something of that name.
+func exists(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+
+	return !errors.Is(err, fs.ErrNotExist)
 }
