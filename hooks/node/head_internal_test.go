@@ -40,32 +40,7 @@ func TestHead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			dir := filepath.Join(t.TempDir(), "r.git")
-			run := func(args ...string) string {
-				command := exec.CommandContext(t.Context(), "git",
-					append([]string{"--git-dir", dir}, args...)...)
-				command.Env = append(command.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
-					"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_AUTHOR_DATE=@1 +0000",
-					"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c", "GIT_COMMITTER_DATE=@1 +0000")
-				output, err := command.Output()
-				require.NoError(t, err, "%v", args)
-
-				return strings.TrimSpace(string(output))
-			}
-			run("init", "--quiet", "--bare", "--initial-branch=main")
-			tree := run("write-tree")
-			objects := strings.NewReplacer(
-				"A", run("commit-tree", "-m", "1", tree), "B", run("commit-tree", "-m", "2", tree))
-			for line := range strings.SplitSeq(c.setUp, "; ") {
-				words := strings.Fields(line)
-				for i, word := range words {
-					if len(word) == 1 {
-						words[i] = objects.Replace(word)
-					}
-				}
-				run(words...)
-			}
-
+			dir := made(t, c.setUp)
 			files, ok := looseHead(dir)
 			require.Equal(t, c.loose, ok)
 			n := &Node{git: git.New(git.Config{})}
@@ -81,4 +56,38 @@ func TestHead(t *testing.T) {
 			require.Equal(t, head{target: target, object: object}, asked)
 		})
 	}
+}
+
+// made is a repository after some Git commands, in which A and B stand for commits.
+func made(t *testing.T, setUp string) string {
+	t.Helper()
+
+	dir := filepath.Join(t.TempDir(), "r.git")
+	run := func(args ...string) string {
+		command := exec.CommandContext(t.Context(), "git",
+			append([]string{"--git-dir", dir}, args...)...)
+		command.Env = append(command.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_AUTHOR_DATE=@1 +0000",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c",
+			"GIT_COMMITTER_DATE=@1 +0000")
+		output, err := command.Output()
+		require.NoError(t, err, "%v", args)
+
+		return strings.TrimSpace(string(output))
+	}
+	run("init", "--quiet", "--bare", "--initial-branch=main")
+	tree := run("write-tree")
+	objects := strings.NewReplacer(
+		"A", run("commit-tree", "-m", "1", tree), "B", run("commit-tree", "-m", "2", tree))
+	for line := range strings.SplitSeq(setUp, "; ") {
+		words := strings.Fields(line)
+		for i, word := range words {
+			if len(word) == 1 {
+				words[i] = objects.Replace(word)
+			}
+		}
+		run(words...)
+	}
+
+	return dir
 }
