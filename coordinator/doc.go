@@ -35,8 +35,9 @@
 // # A write
 //
 // [Coordinator.BeginWrite] routes by a cached snapshot: the primary, and every assigned replica
-// that is healthy and current, or joining. Fewer current ones than the minimum of copies is an
-// error that names the missing. The call is then sent to all of them, at once for every client.
+// that is healthy and current, or joining. Fewer current ones than the minimum of copies, for which
+// replicas do not count that are being filled for the first time, is an error that names the
+// missing. The call is then sent to all of them, at once for every client.
 // Committing happens one write after the other: [Write.TakeTurn] waits in the line of this process,
 // first come first served, then makes the intent durable, which excludes the other processes, and
 // reads the metadata by a snapshot that is newer than the intent. Whoever is not current any more

@@ -26,10 +26,11 @@ type participation struct {
 }
 
 // participants lets every assigned replica take part that is healthy and current, or about to be,
-// and the primary. It refuses a write that could not reach the minimum of copies.
+// and the primary. It refuses a write that could not reach the minimum of copies. Replicas that are
+// being filled for the first time do not raise the minimum.
 func (g *group) participants(r route, healthy set) (participation, error) {
 	current := r.assigned & r.current & healthy
-	minimum := g.config.minimumCopies(r.assigned.count())
+	minimum := g.config.minimumCopies(int(r.copies))
 	if current.count() < minimum {
 		return participation{}, &TooFewCopiesError{
 			Need: minimum, Have: current.count(),

@@ -37,7 +37,7 @@ type state struct {
 func (s state) route() route {
 	r := route{
 		primary: nowhere, current: letters(s.current), assigned: letters(s.assigned),
-		joining: letters(s.joining),
+		joining: letters(s.joining), copies: uint8(letters(s.assigned).count()),
 	}
 	if s.primary != "" {
 		r.primary = int8(letters(s.primary).lowest())
@@ -128,6 +128,52 @@ func TestParticipants(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, letters(tc.members), chosen.members)
 			require.Equal(t, tc.wantMinimum, chosen.minimum)
+		})
+	}
+}
+
+// TestFillingParticipants: a replica that was assigned later and has no copy yet asks for no copy
+// of a write, one that is lost or behind does.
+func TestFillingParticipants(t *testing.T) {
+	t.Parallel()
+	g := testGroup(5, VirtualStorageConfig{})
+	for name, tc := range map[string]struct {
+		// counted and filling are assigned, current some of the counted ones.
+		counted, filling, current string
+		wantMinimum               int
+	}{
+		"one of one":              {"a", "", "a", 1},
+		"two more":                {"a", "bc", "a", 1},
+		"one of them filled":      {"ab", "c", "ab", 1},
+		"both filled":             {"abc", "", "abc", 2},
+		"one filled and behind":   {"ab", "c", "a", 1},
+		"both filled, one behind": {"abc", "", "ab", 2},
+		"two more than three":     {"abc", "de", "ab", 2},
+		"too few of three":        {"abc", "de", "a", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			repository := Repository{Primary: "a", Generation: 7}
+			for _, storage := range g.config.Storages {
+				at := letters(string(storage))
+				generation := Generation(3)
+				if letters(tc.current)&at != 0 {
+					generation = 7
+				}
+				repository.Replicas = append(repository.Replicas, Replica{
+					Storage: storage, Generation: generation,
+					Assigned: letters(tc.counted+tc.filling)&at != 0,
+					Filling:  letters(tc.filling)&at != 0,
+				})
+			}
+			chosen, err := g.participants(g.newRoute(repository), letters("abcde"))
+			if tc.wantMinimum == 0 {
+				require.ErrorIs(t, err, ErrTooFewCopies)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tc.wantMinimum, chosen.minimum)
+			require.Equal(t, letters(tc.current), chosen.members)
 		})
 	}
 }

@@ -85,12 +85,18 @@ func ParseState(name string) (State, error) {
 type Replica struct {
 	Storage    Storage
 	Generation Generation
-	// Assigned replicas are meant to be there: they count as copies and are repaired. An
+	// Assigned replicas are meant to be there: they count as copies, unless they are filling,
+	// and are repaired. An
 	// unassigned one serves reads while it is current and is left behind by the next write.
 	Assigned bool
 	// Joining marks a replica whose repair is about to end: it is outdated still, but writes
 	// are sent to it already, so that none of them leaves it behind again.
 	Joining bool
+	// Filling marks a replica that was assigned when the repository was there already, and has
+	// not been current since. It is no copy that a write has to wait for, so that a repository
+	// which gets more replicas stays as writable as it was. One that was current once counts,
+	// whatever becomes of it.
+	Filling bool
 	// Repairing marks a replica that a repair may be writing to right now.
 	Repairing bool
 	// VerifiedAt is when its node last said that it has the repository, or zero.

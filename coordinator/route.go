@@ -10,6 +10,8 @@ type route struct {
 	split uint32
 	// primary is a place, or nowhere.
 	primary int8
+	// copies is how many assigned replicas count for the minimum of copies.
+	copies uint8
 	// current replicas hold every acknowledged write, present ones something, assigned ones
 	// should; joining ones take part in writes though they are not current yet.
 	current, present, assigned, joining set
@@ -48,6 +50,9 @@ func (g *group) newRoute(repository Repository) route {
 		}
 		if replica.Assigned {
 			r.assigned = r.assigned.with(place)
+		}
+		if replica.Assigned && !replica.Filling {
+			r.copies++
 		}
 		if replica.Joining {
 			r.joining = r.joining.with(place)

@@ -136,13 +136,15 @@ type aside struct {
 }
 
 // Settle waits until the client has been sent all that the node sent, so that it sees the end of
-// that before it sees the status. The node's error says more than the sidechannel's.
+// that before it sees the status. The node's error says more than the sidechannel's, unless it is
+// the answer to a sidechannel that led nowhere: the node may say so before it hears that its call
+// is cancelled.
 func (a aside) Settle(err error) error {
 	failed := a.channel.Wait()
 	switch {
 	case failed == nil:
 		return err
-	case err == nil, status.Code(err) == codes.Canceled:
+	case err == nil, status.Code(err) == codes.Canceled, sidechannel.Unreached(failed):
 		// The call was cancelled because nobody takes the node's bytes any more.
 		return failed
 	}

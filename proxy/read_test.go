@@ -283,6 +283,26 @@ func TestSidechannelNeedsAMultiplexedConnection(t *testing.T) {
 	require.ErrorContains(t, err, "non-multiplexed connection")
 }
 
+// TestSidechannelThatLeadsNowhere has the node answer while the proxy finds out that the client
+// cannot be reached: whatever is first, the client hears the cause and not what the node made of it.
+func TestSidechannelThatLeadsNowhere(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.onAll(uploadPack, func(v *visit) error {
+		channel, err := sidechannel.Open(v.Context())
+		if err != nil {
+			return status.Error(codes.Internal, err.Error())
+		}
+		return errors.Join(status.Error(codes.Internal, "cut off"), channel.Close())
+	})
+	for range 50 {
+		ctx := metadata.AppendToOutgoingContext(t.Context(), sidechannel.Key, "3")
+		_, err := gitalypb.NewSmartHTTPServiceClient(c.client).PostUploadPackWithSidechannel(
+			ctx, &gitalypb.PostUploadPackWithSidechannelRequest{Repository: target()})
+		require.ErrorContains(t, err, "non-multiplexed connection")
+	}
+}
+
 func TestReadOfAStorage(t *testing.T) {
 	t.Parallel()
 	const find = "/gitaly.RemoteService/FindRemoteRepository"

@@ -19,7 +19,8 @@ func replicationFactorCommand() *cli.Command {
 		Name:  "set-replication-factor",
 		Usage: "set how many storages a repository is on",
 		Description: "The primary stays; other storages are added or taken away at random. " +
-			"Replicas that are not needed any more are removed when the others are up to date.",
+			"Replicas that are not needed any more are removed when the others are up to date. " +
+			"New ones are filled in the background; the repository can be written meanwhile.",
 		Flags: []cli.Flag{
 			virtualStorageFlag(true), relativePathFlag(true),
 			&cli.UintFlag{

@@ -79,7 +79,11 @@ func (r *repository) assign(assignment coordinator.Assignment) {
 		if !slices.Contains(assignment.Configured, storage) {
 			continue
 		}
+		before := replica.assigned
 		replica.assigned = slices.Contains(assignment.Assigned, storage)
+		if !before || !replica.assigned {
+			replica.filling = replica.assigned && replica.generation < r.Generation
+		}
 		if !replica.assigned {
 			replica.dueAt = time.Time{}
 		} else if replica.generation < r.Generation {

@@ -46,6 +46,7 @@ type replica struct {
 	generation coordinator.Generation
 	assigned   bool
 	joining    bool
+	filling    bool
 	// dueAt is zero unless the replica needs repair.
 	dueAt     time.Time
 	failures  int
@@ -145,7 +146,7 @@ func (r *repository) snapshot() coordinator.Repository {
 		snapshot.Replicas = append(snapshot.Replicas, coordinator.Replica{
 			Storage: storage, Generation: replica.generation, Assigned: replica.assigned,
 			Joining: replica.joining, Repairing: replica.claimEnds.After(now),
-			VerifiedAt: replica.verifiedAt,
+			Filling: replica.filling, VerifiedAt: replica.verifiedAt,
 		})
 	}
 	slices.SortFunc(snapshot.Replicas, func(a, b coordinator.Replica) int {
@@ -179,5 +180,5 @@ func (r *repository) due(replica *replica, delay time.Duration) bool {
 // forget notes that a replica is current.
 func (r *replica) forget() {
 	r.dueAt, r.failures, r.lastError = time.Time{}, 0, ""
-	r.joining, r.claim, r.claimEnds = false, 0, time.Time{}
+	r.joining, r.filling, r.claim, r.claimEnds = false, false, 0, time.Time{}
 }

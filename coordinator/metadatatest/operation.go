@@ -14,6 +14,7 @@ func operationTests() map[string]func(*testing.T, coordinator.Store) {
 		"deficient":         testDeficient,
 		"assign":            testAssign,
 		"assign needs turn": testAssignNeedsTurn,
+		"filling":           testFilling,
 		"appoint":           testAppoint,
 		"appoint refused":   testAppointRefused,
 		"appoint breaks":    testAppointBreaks,
@@ -84,6 +85,65 @@ func testAssign(t *testing.T, store coordinator.Store) {
 	require.Equal(t, coordinator.Absent, more.Replicas[3].Generation)
 	claims := claimAll(t, store, long, append(all(), "gitaly-4")...)
 	require.Len(t, claims, 2)
+}
+
+// testFilling assigns a repository to more storages. Until a repair has made them current they are
+// filling; after that they are not, whatever becomes of them, until they are assigned anew.
+func testFilling(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	from := creation("repository.git")
+	from.Assigned = append(all(), "gitaly-4")
+	repository := readyFrom(t, store, from)
+	require.Empty(t, fillings(repository), "it was created without, and that counts")
+	storages := append(all(), "gitaly-4", "gitaly-5")
+	assign := func(assigned ...coordinator.Storage) coordinator.Repository {
+		after, err := store.Assign(t.Context(), coordinator.Assignment{
+			Repository: repository.ID, Write: hold(t, store, repository.ID).Write,
+			Assigned: assigned, Configured: storages,
+		})
+		require.NoError(t, err)
+		return after
+	}
+	require.Empty(t, fillings(assign(first, second)))
+	require.Empty(t, fillings(assign(first, second, third)), "the third is current still")
+	less := assign(first)
+	record(t, store, write(t, store, less, first))
+	require.Equal(t, []coordinator.Storage{second, "gitaly-5"},
+		fillings(assign(first, second, "gitaly-5")))
+	require.Equal(t, []coordinator.Storage{second, third, "gitaly-4", "gitaly-5"},
+		fillings(assign(storages...)))
+
+	for _, claim := range claimAll(t, store, long, second) {
+		current := load(t, store, repository.ID)
+		require.NoError(t, store.FinishRepair(t.Context(), claim, 0))
+		require.Contains(t, fillings(load(t, store, repository.ID)), second, "an older copy")
+		require.Equal(t, current.Generation, load(t, store, repository.ID).Generation)
+	}
+	for _, claim := range claimAll(t, store, long, second) {
+		require.NoError(t, store.FinishRepair(t.Context(), claim, 1))
+	}
+	require.NotContains(t, fillings(load(t, store, repository.ID)), second)
+	record(t, store, write(t, store, load(t, store, repository.ID), first))
+	require.NotContains(t, fillings(load(t, store, repository.ID)), second, "it is behind again")
+	require.NotContains(t, fillings(assign(first, second, third)), second)
+	require.Contains(t, fillings(load(t, store, repository.ID)), third)
+	_, err := store.Appoint(t.Context(), coordinator.Appointment{
+		Repository: repository.ID, Storage: third, Absent: true,
+	})
+	require.NoError(t, err)
+	require.Empty(t, fillings(load(t, store, repository.ID)))
+	require.Empty(t, fillings(assign(third)))
+}
+
+// fillings lists the storages that are being filled for the first time.
+func fillings(repository coordinator.Repository) []coordinator.Storage {
+	var storages []coordinator.Storage
+	for _, replica := range repository.Replicas {
+		if replica.Filling {
+			storages = append(storages, replica.Storage)
+		}
+	}
+	return storages
 }
 
 func assignments(repository coordinator.Repository) []bool {

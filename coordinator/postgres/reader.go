@@ -111,12 +111,13 @@ func scanRepository(row pgx.CollectableRow) (repositoryRow, error) {
 		storage           *string
 		generation        *int64
 		assigned, joining *bool
+		filling           *bool
 		verifiedAt        *time.Time
 	)
 	err := row.Scan(&r.ID, &r.Key.VirtualStorage, &r.Key.RelativePath, &r.ReplicaPath, &state,
 		&r.Generation, &r.Primary, &r.Epoch, &r.Invalidated, &r.TurnHeld,
 		&storage, &generation, &assigned, &joining, &scanned.replica.Repairing,
-		&verifiedAt)
+		&verifiedAt, &filling)
 	if err != nil {
 		return repositoryRow{}, fmt.Errorf("scan repository: %w", err)
 	}
@@ -128,6 +129,7 @@ func scanRepository(row pgx.CollectableRow) (repositoryRow, error) {
 		scanned.replica.Storage = coordinator.Storage(*storage)
 		scanned.replica.Generation = coordinator.Generation(*generation)
 		scanned.replica.Assigned, scanned.replica.Joining = *assigned, *joining
+		scanned.replica.Filling = *filling
 		if verifiedAt != nil {
 			scanned.replica.VerifiedAt = verifiedAt.UTC()
 		}

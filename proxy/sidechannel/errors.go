@@ -31,6 +31,23 @@ func Retryable(err error) bool {
 	return errors.As(err, &opening)
 }
 
+// Unreached tells whether err of a [Relay] means that no sidechannel towards
+// the caller could be opened. Whatever the server says of the end of its own
+// is a consequence then.
+func Unreached(err error) bool {
+	var unreached *unreachedError
+	return errors.As(err, &unreached)
+}
+
+// unreachedError marks an error of which [Unreached] holds.
+type unreachedError struct{ err error }
+
+// Error implements error.
+func (e *unreachedError) Error() string { return e.err.Error() }
+
+// Unwrap returns the error without the mark.
+func (e *unreachedError) Unwrap() error { return e.err }
+
 // openError is a failure of the connection while a sidechannel was opened.
 type openError struct {
 	step string

@@ -55,9 +55,10 @@ func (r *Registry) Relay(
 // the caller's end is closed. It is called after the server answered its
 // call, and before that answer is passed on, so that the caller sees the end
 // of the sidechannel first. A sidechannel that was not opened is no error.
-// An error is the reason for the call's own if that is Canceled, and takes the
-// place of success; another error of the call says more than Wait's. For an
-// error of the connection towards the caller [Retryable] holds.
+// An error is the reason for the call's own if that is Canceled or [Unreached]
+// holds, and takes the place of success; another error of the call says more
+// than Wait's. For an error of the connection towards the caller [Retryable]
+// holds.
 func (r *Relay) Wait() error {
 	err := r.waiter.Wait()
 	if err == nil || errors.Is(err, ErrNotOpened) {
@@ -86,6 +87,7 @@ func (r *Registry) relay(
 ) error {
 	client, err := openStream(ctx)
 	if err != nil {
+		err = &unreachedError{err}
 		cancel(err)
 		return err
 	}

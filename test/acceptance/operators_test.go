@@ -130,10 +130,9 @@ func TestReplicasComeAndGo(t *testing.T) {
 	for _, factor := range []string{"1", "3"} {
 		command(t, c, "set-replication-factor", "-virtual-storage", "default", "-relative-path",
 			"surplus.git", "-replication-factor", factor)
+		require.NoError(t, write(t.Context(), conn, repository, "with-"+factor))
 		count := int(factor[0] - '0')
 		require.EventuallyWithT(t, func(t *assert.CollectT) {
-			// Replicas that were just assigned have to be filled before a majority is current.
-			require.NoError(t, write(context.Background(), conn, repository, "with-"+factor))
 			require.Len(t, disks(), count)
 			require.True(t, metadataOf(t, c, "surplus.git").current(count))
 		}, wait, tick)
@@ -143,6 +142,46 @@ func TestReplicasComeAndGo(t *testing.T) {
 	require.Contains(t, command(t, c, "transactions", "-virtual-storage", "default",
 		"-relative-path", "surplus.git", "-limit", "100"),
 		"removed: the repository is not assigned to its storage")
+}
+
+// TestRaisedFactor raises the factor while the new replicas cannot be filled: the repository is as
+// writable as before. When they are filled, a write needs two of the three.
+func TestRaisedFactor(t *testing.T) {
+	t.Parallel()
+	c := start(t, cluster.Config{})
+	conn := dialled(t, c, c.Proxy().Address)
+	repository := create(t, conn, "raised.git")
+	factor := func(value string) {
+		t.Helper()
+		command(t, c, "set-replication-factor", "-virtual-storage", "default", "-relative-path",
+			"raised.git", "-replication-factor", value)
+	}
+	factor("1")
+	require.NoError(t, write(t.Context(), conn, repository, "alone"))
+	primary := metadataOf(t, c, "raised.git").Primary
+	var others []*cluster.Node
+	for _, node := range c.Nodes() {
+		if node.Storage != primary {
+			others = append(others, node)
+			require.NoError(t, node.Kill())
+		}
+	}
+	factor("3")
+	require.NoError(t, write(t.Context(), conn, repository, "still"))
+
+	for _, node := range others {
+		require.NoError(t, node.Start(t.Context()))
+	}
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		require.True(collect, metadataOf(collect, c, "raised.git").current(3))
+	}, wait, tick)
+	for _, node := range others {
+		require.NoError(t, node.Kill())
+	}
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		require.ErrorContains(collect, write(context.Background(), conn, repository, "refused"),
+			"too few copies: a write needs 2 current replicas on healthy nodes, has 1")
+	}, wait, tick)
 }
 
 // TestNewNode configures one more node: it gets every repository, those that were there before and

@@ -63,6 +63,7 @@ WITH base AS (
        SET generation    = CASE WHEN p.storage = @storage THEN r.generation
                                 ELSE p.generation END,
            joining       = false,
+           filling       = p.filling AND p.storage <> @storage,
            failures      = 0,
            last_error    = '',
            claim_id      = CASE WHEN p.storage = @storage THEN 0 ELSE p.claim_id END,

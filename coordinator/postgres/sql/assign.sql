@@ -1,4 +1,5 @@
--- Says where a repository is meant to be, and gives the turn back. The repository is locked.
+-- Says where a repository is meant to be, and gives the turn back. The repository is locked. What is
+-- assigned from now on and is not current is filling until it is.
 WITH intent AS (
     DELETE FROM praefect.write_intents AS i
      USING praefect.repositories AS r
@@ -35,6 +36,9 @@ WITH intent AS (
 ), changed AS (
     UPDATE praefect.replicas AS p
        SET assigned      = p.storage = ANY (@assigned::text[]),
+           filling       = p.storage = ANY (@assigned::text[])
+                       AND CASE WHEN p.assigned THEN p.filling
+                                ELSE p.generation < r.generation END,
            repair_due_at = CASE WHEN p.storage = ANY (@assigned::text[])
                                  AND p.generation < r.generation
                                 THEN coalesce(p.repair_due_at, now()) END,
@@ -48,10 +52,11 @@ WITH intent AS (
 ), added AS (
     INSERT INTO praefect.replicas
            (repository_id, virtual_storage, storage, generation, assigned, repair_due_at,
-            repair_rank)
+            repair_rank, filling)
     SELECT r.id, r.virtual_storage, a.storage, -1, true, now(),
            least(good.copies, 999)
-               + CASE WHEN r.replica_path LIKE '@cluster/pools/%' THEN 0 ELSE 1000 END
+               + CASE WHEN r.replica_path LIKE '@cluster/pools/%' THEN 0 ELSE 1000 END,
+           true
       FROM repository AS r, good, unnest(@assigned::text[]) AS a (storage)
      WHERE NOT EXISTS (
                SELECT FROM praefect.replicas AS p

@@ -17,6 +17,7 @@ WITH repository AS (
            last_error    = CASE WHEN greatest(p.generation, @copied) = r.generation THEN ''
                                 ELSE p.last_error END,
            joining       = false,
+           filling       = p.filling AND greatest(p.generation, @copied) < r.generation,
            claim_id      = CASE WHEN greatest(p.generation, @copied) = r.generation THEN 0
                                 ELSE p.claim_id END,
            claim_ends_at = NULL

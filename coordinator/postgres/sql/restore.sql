@@ -40,6 +40,7 @@ WITH holder AS (
     UPDATE praefect.replicas AS p
        SET generation    = r.generation,
            joining       = false,
+           filling       = false,
            failures      = 0,
            last_error    = '',
            repair_due_at = NULL
