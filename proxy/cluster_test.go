@@ -28,6 +28,7 @@ import (
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
+	"praefect/proxy/telemetry"
 	"praefect/transaction"
 	"praefect/transaction/registry"
 )
@@ -80,6 +81,8 @@ type settings struct {
 	// own makes native of a cluster of which all but the server is there.
 	own func(*cluster) func(grpc.ServiceRegistrar) error
 	log *zap.Logger
+	// reports may be nil.
+	reports *telemetry.Sentry
 }
 
 func newCluster(t testing.TB, change ...func(*settings)) *cluster {
@@ -175,6 +178,7 @@ func (c *cluster) serve(handler *proxy.Handler, s settings) {
 	peers := backchannel.NewPeers(zap.NewNop())
 	c.server, err = proxy.NewServer(proxy.ServerDependencies{
 		Handler: handler, Native: s.native, Verifier: verifier, Peers: peers,
+		Reports: s.reports,
 		Ready: func() error {
 			if c.notReady.Load() {
 				return proxy.ErrNotReady

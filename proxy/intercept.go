@@ -18,6 +18,7 @@ import (
 	"praefect/coordinator"
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
+	"praefect/proxy/telemetry"
 )
 
 // around is what happens around every call: its line in the log, its status, panics.
@@ -27,9 +28,11 @@ type around struct {
 	statuses statuses
 	panics   prometheus.Counter
 	// pins go with what the proxy's own services ask nodes for a client.
-	pins     []pin
-	running  *prometheus.GaugeVec
-	filter   LogFilter
+	pins    []pin
+	running *prometheus.GaugeVec
+	filter  LogFilter
+	// reports may be nil.
+	reports  *telemetry.Sentry
 	messages messages
 	// requests counts calls by what clients say about themselves.
 	requests *requestCounts
@@ -153,6 +156,9 @@ func (a *around) leave(ctx context.Context, v *visit, err error) {
 	code := status.Code(err)
 	_, hasDeadline := ctx.Deadline()
 	a.requests.count(v, hasDeadline, code)
+	if a.reports != nil && telemetry.Reported(code) && !v.reported {
+		a.reports.Report(v.failure(code, status.Convert(err).Message()))
+	}
 	if !a.filter.logs(v.method) {
 		return
 	}
@@ -209,7 +215,12 @@ func (a *around) concluded(ctx context.Context, name string, err error) error {
 // panicked counts a panic and tells of it. The other calls of the process go on.
 func (a *around) panicked(ctx context.Context, value any) error {
 	a.panics.Inc()
-	visitFrom(ctx).log().Error("call panicked", zap.Any("panic", value),
-		zap.ByteString("stack", debug.Stack()))
-	return status.Errorf(codes.Internal, "panic: %v", value)
+	v := visitFrom(ctx)
+	v.log().Error("call panicked", zap.Any("panic", value), zap.ByteString("stack", debug.Stack()))
+	said := status.Newf(codes.Internal, "panic: %v", value)
+	failure := v.failure(said.Code(), said.Message())
+	failure.Panic = true
+	a.reports.Report(failure)
+	v.reported = true
+	return said.Err()
 }

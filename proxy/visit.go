@@ -14,6 +14,7 @@ import (
 
 	"praefect/proxy/gitalypb"
 	"praefect/proxy/method"
+	"praefect/proxy/telemetry"
 )
 
 // visit is what is known of a call for its line in the log. It belongs to the goroutine that
@@ -33,6 +34,16 @@ type visit struct {
 	streaming bool
 	// received and sent are the bytes of the client's messages and of ours.
 	received, sent int64
+	// reported says that the failure of the call was reported already.
+	reported bool
+}
+
+// failure describes the call for those who look after failures.
+func (v *visit) failure(code codes.Code, message string) telemetry.Failure {
+	return telemetry.Failure{
+		Method: v.method, Code: code, Message: message, Took: time.Since(v.begin),
+		Correlation: v.correlation,
+	}
 }
 
 // ending is how a call ended.

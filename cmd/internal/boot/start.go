@@ -38,6 +38,8 @@ import (
 type parts struct {
 	metrics *prometheus.Registry
 	clients *telemetry.Clients
+	// reports is nil when failures are reported nowhere.
+	reports *telemetry.Sentry
 	// databaseMetrics has what scrapes ask the database for.
 	databaseMetrics *prometheus.Registry
 	// multiplexing holds the bounds of multiplexed connections, and measures them.
@@ -64,6 +66,7 @@ func (s *server) start(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{"metrics", s.startMetrics},
+		{"reports", s.startReports},
 		{"certificates", s.startCertificates},
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
@@ -246,6 +249,7 @@ func (s *server) startCalls(context.Context) (err error) {
 		Native:     s.native().Register,
 		Verifier:   verifier,
 		Peers:      peers,
+		Reports:    s.reports,
 		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{

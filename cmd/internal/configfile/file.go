@@ -51,7 +51,7 @@ type Logging struct {
 	Level string `toml:"level"`
 }
 
-// Sentry is where errors of calls are reported. Without a DSN nothing is.
+// Sentry is where failures of calls are reported. Without a DSN nothing is.
 type Sentry struct {
 	DSN         Secret `toml:"sentry_dsn"`
 	Environment string `toml:"sentry_environment"`

@@ -19,6 +19,8 @@ max_connection_age = "-2s"
 [logging]
 format = "xml"
 level = "loud"
+[sentry]
+sentry_dsn = "s3cret"
 [prometheus]
 scrape_timeout = "-1s"
 grpc_latency_buckets = [3.0, 2.0]
