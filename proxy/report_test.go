@@ -40,8 +40,8 @@ func reportsTo(t *testing.T) (reports *telemetry.Sentry, received chan string) {
 	return reports, received
 }
 
-// TestFailuresAreReported lets nodes end calls with every code. What is reported has the method, the
-// code and the id of the request, and nothing that is not others' business. Clients are told
+// TestFailuresAreReported lets nodes end calls with every code. What is reported has the method,
+// the code and the id of the request, and nothing that is not others' business. Clients are told
 // Internal instead of Unknown.
 func TestFailuresAreReported(t *testing.T) {
 	t.Parallel()

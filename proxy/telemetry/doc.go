@@ -1,5 +1,5 @@
-// Package telemetry measures calls to nodes for Prometheus, and reports failures of calls to Sentry.
-// It changes nothing about them.
+// Package telemetry measures calls to nodes for Prometheus, and reports failures of calls to
+// Sentry. It changes nothing about them.
 //
 // A unary call costs no memory and takes no lock: what counts a method is found in a map that is
 // replaced, never changed.

@@ -111,9 +111,9 @@ func Reported(code codes.Code) bool {
 	return code == codes.Internal || code == codes.Unknown || code == codes.DataLoss
 }
 
-// Report sends a failure. It does not wait for that; of too many, some are held back. Nothing that a
-// client sent is in it but the id of its request, and what looks like a secret in messages of others
-// is hidden.
+// Report sends a failure. It does not wait for that; of too many, some are held back. Nothing that
+// a client sent is in it but the id of its request, and what looks like a secret in messages of
+// others is hidden.
 func (s *Sentry) Report(failure Failure) {
 	if s == nil {
 		return

@@ -130,7 +130,8 @@ func TestSentry(t *testing.T) {
 	require.Contains(t, string(stack), `"breaks"`)
 }
 
-// TestSentryTellsOfRefusals says once that reports are refused, and once that they are not any more.
+// TestSentryTellsOfRefusals says once that reports are refused, and once that they are not any
+// more.
 func TestSentryTellsOfRefusals(t *testing.T) {
 	t.Parallel()
 	answers := make(chan int, 3)

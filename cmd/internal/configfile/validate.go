@@ -66,7 +66,8 @@ func (f *File) validateLogging(found *findings) {
 	}
 }
 
-// validate reports a DSN with which nothing can be reported. The value is not shown: it is a secret.
+// validate reports a DSN with which nothing can be reported. The value is not shown, as it is a
+// secret.
 func (s *Sentry) validate(found *findings) {
 	if err := s.Config().Validate(); err != nil {
 		found.tolerate("sentry.sentry_dsn", "%s", err)
