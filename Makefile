@@ -26,8 +26,8 @@ packages: ## install missing Debian packages, or say which; demo, run, test and 
 	.ci/setup $(PACKAGES)
 
 .PHONY: build
-build: ## build every binary into bin/
-	$(GO) build -o $(BIN)/ ./cmd/...
+build: ## build every binary into bin/, linked statically: they run on any distribution
+	CGO_ENABLED=0 $(GO) build -o $(BIN)/ ./cmd/...
 
 .PHONY: demo
 demo: packages build ## three nodes, real pushes, two nodes killed and repaired (under a minute)

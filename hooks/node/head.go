@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,8 +35,8 @@ func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	return head{target: target, object: object}, nil
 }
 
-// looseHead reads HEAD if it names a reference that has a file of its own. Git replaces both files as
-// a whole.
+// looseHead reads HEAD if it names a reference that has a file of its own, or surely none. Git
+// replaces each file as a whole.
 func looseHead(dir string) (head, bool) {
 	line, err := os.ReadFile(filepath.Join(dir, "HEAD"))
 	if err != nil {
@@ -45,10 +47,17 @@ func looseHead(dir string) (head, bool) {
 		return head{}, false
 	}
 	value, err := os.ReadFile(filepath.Join(dir, target))
-	if err != nil {
-		return head{}, false
+	if errors.Is(err, fs.ErrNotExist) {
+		return head{target: target}, !exists(dir, "packed-refs") && !exists(dir, "reftable")
 	}
 	object := strings.TrimSuffix(string(value), "\n")
 
-	return head{target: target, object: object}, isObjectID(object)
+	return head{target: target, object: object}, err == nil && isObjectID(object)
+}
+
+// exists tells whether there may be something of that name.
+func exists(dir, name string) bool {
+	_, err := os.Lstat(filepath.Join(dir, name))
+
+	return !errors.Is(err, fs.ErrNotExist)
 }

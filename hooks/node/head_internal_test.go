@@ -20,7 +20,9 @@ func TestHead(t *testing.T) {
 		loose bool
 	}{
 		"loose":    {setUp: "update-ref refs/heads/main A", loose: true},
-		"unborn":   {setUp: "update-ref refs/heads/other A"},
+		"unborn":   {setUp: "update-ref refs/heads/other A", loose: true},
+		"perhaps":  {setUp: "update-ref refs/heads/other A; pack-refs --all"},
+		"a folder": {setUp: "update-ref refs/heads/main/sub A"},
 		"packed":   {setUp: "update-ref refs/heads/main A; pack-refs --all"},
 		"detached": {setUp: "update-ref --no-deref HEAD A"},
 		"elsewhere": {

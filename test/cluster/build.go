@@ -18,6 +18,8 @@ func Build(ctx context.Context, dir string, tags ...string) (Programs, error) {
 	command := exec.CommandContext(ctx, "go", "build",
 		"-tags", strings.Join(tags, ","), "-o", dir+string(filepath.Separator),
 		"praefect/cmd/praefect", "praefect/cmd/praefect-node", "praefect/cmd/praefect-hooks")
+	// Without C there is nothing to be linked at each start, and hooks start often.
+	command.Env = append(command.Environ(), "CGO_ENABLED=0")
 	command.Stdout, command.Stderr = &output, &output
 
 	if err := command.Run(); err != nil {

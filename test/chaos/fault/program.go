@@ -20,6 +20,8 @@ const (
 	Doubt Program = "doubt"
 	// Deaf lets a proxy hear nothing from the database while the disk of a node is full.
 	Deaf Program = "deaf"
+	// Nothing shows what clients get when all is well, to compare with.
+	Nothing Program = "nothing"
 )
 
 // ErrUnknownProgram is returned for a program that there is not.
@@ -28,7 +30,7 @@ var ErrUnknownProgram = errors.New("unknown program")
 // ParseProgram returns the program of that name.
 func ParseProgram(name string) (Program, error) {
 	switch p := Program(name); p {
-	case Everything, Jitter, Doubt, Deaf:
+	case Everything, Jitter, Doubt, Deaf, Nothing:
 		return p, nil
 	default:
 		return "", fmt.Errorf("%w: %q", ErrUnknownProgram, name)
@@ -71,6 +73,8 @@ func (in *Injector) single(ctx context.Context, random *rand.Rand) error {
 		return in.killAllWhileFrozen(ctx, random)
 	case Deaf:
 		return in.deafWhileFull(ctx, random)
+	case Nothing:
+		return nil
 	case Everything:
 	}
 
