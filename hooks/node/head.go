@@ -16,8 +16,8 @@ type head struct {
 	object string // the object that it resolves to; empty when there is none
 }
 
-// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs two
-// processes, is only taken when the files do not tell: packed references, chains of them, and
+// head reads HEAD. It is asked for with every list of references, so the help of Git, which costs
+// two processes, is only taken when the files do not tell: packed references, chains of them, and
 // reftable, where the file HEAD names a branch that cannot exist.
 func (n *Node) head(ctx context.Context, dir string) (head, error) {
 	if h, ok := looseHead(dir); ok {

@@ -41,31 +41,7 @@ func TestHead(t *testing.T) {
 			t.Parallel()
 
 			dir := filepath.Join(t.TempDir(), "r.git")
-			run := func(args ...string) string {
-				command := exec.CommandContext(t.Context(), "git",
-					append([]string{"--git-dir", dir}, args...)...)
-				command.Env = append(command.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
-					"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_AUTHOR_DATE=@1 +0000",
-					"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c", "GIT_COMMITTER_DATE=@1 +0000")
-				output, err := command.Output()
-				require.NoError(t, err, "%v", args)
-
-				return strings.TrimSpace(string(output))
-			}
-			run("init", "--quiet", "--bare", "--initial-branch=main")
-			tree := run("write-tree")
-			objects := strings.NewReplacer(
-				"A", run("commit-tree", "-m", "1", tree), "B", run("commit-tree", "-m", "2", tree))
-			for line := range strings.SplitSeq(c.setUp, "; ") {
-				words := strings.Fields(line)
-				for i, word := range words {
-					if len(word) == 1 {
-						words[i] = objects.Replace(word)
-					}
-				}
-				run(words...)
-			}
-
+			setUp(t, dir, c.setUp)
 			files, ok := looseHead(dir)
 			require.Equal(t, c.loose, ok)
 			n := &Node{git: git.New(git.Config{})}
@@ -80,5 +56,34 @@ func TestHead(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, head{target: target, object: object}, asked)
 		})
+	}
+}
+
+// setUp makes a repository and runs commands of Git in it, in which A and B stand for commits.
+func setUp(t *testing.T, dir, commands string) {
+	t.Helper()
+	run := func(args ...string) string {
+		command := exec.CommandContext(t.Context(), "git",
+			append([]string{"--git-dir", dir}, args...)...)
+		command.Env = append(command.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
+			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_AUTHOR_DATE=@1 +0000",
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c", "GIT_COMMITTER_DATE=@1 +0000")
+		output, err := command.Output()
+		require.NoError(t, err, "%v", args)
+
+		return strings.TrimSpace(string(output))
+	}
+	run("init", "--quiet", "--bare", "--initial-branch=main")
+	tree := run("write-tree")
+	objects := strings.NewReplacer(
+		"A", run("commit-tree", "-m", "1", tree), "B", run("commit-tree", "-m", "2", tree))
+	for line := range strings.SplitSeq(commands, "; ") {
+		words := strings.Fields(line)
+		for i, word := range words {
+			if len(word) == 1 {
+				words[i] = objects.Replace(word)
+			}
+		}
+		run(words...)
 	}
 }
