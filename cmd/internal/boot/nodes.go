@@ -52,6 +52,7 @@ func (s *server) startNodes(context.Context) (err error) {
 		},
 		DialOptions:  append(relay.DialOptions(), s.clients.DialOptions()...),
 		ReadOptions:  s.clients.DialOptions(),
+		NodeOptions:  s.traced,
 		Sidechannels: s.sidechannels,
 		OnBroken:     s.broken,
 	}, s.log, config)

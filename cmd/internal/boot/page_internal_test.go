@@ -88,6 +88,8 @@ func started(t *testing.T) *server {
 socket_path = %q
 [sentry]
 sentry_dsn = "http://key@127.0.0.1:1/1"
+[tracing]
+endpoint = "http://127.0.0.1:1"
 [database]
 host = %q
 port = %s

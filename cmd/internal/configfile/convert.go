@@ -16,6 +16,7 @@ import (
 	"praefect/proxy/certificate"
 	"praefect/proxy/relay"
 	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 	"praefect/transaction/registry"
 )
 
@@ -27,6 +28,11 @@ func (l Logging) Config() logging.Config {
 // Config returns where failures are reported.
 func (s *Sentry) Config() telemetry.SentryConfig {
 	return telemetry.SentryConfig{DSN: s.DSN.Reveal(), Environment: s.Environment}
+}
+
+// Config returns where traces are sent.
+func (t *Tracing) Config() tracing.Config {
+	return tracing.Config{Endpoint: t.Endpoint, SampleRatio: t.SampleRatio}
 }
 
 // Grace returns how long running calls may go on after SIGTERM. Zero in the file is the default.

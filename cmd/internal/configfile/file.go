@@ -25,6 +25,7 @@ type File struct {
 
 	Logging                Logging                `toml:"logging"`
 	Sentry                 Sentry                 `toml:"sentry"`
+	Tracing                Tracing                `toml:"tracing"`
 	Prometheus             Prometheus             `toml:"prometheus"`
 	Auth                   Auth                   `toml:"auth"`
 	TLS                    TLS                    `toml:"tls"`
@@ -55,6 +56,15 @@ type Logging struct {
 type Sentry struct {
 	DSN         Secret `toml:"sentry_dsn"`
 	Environment string `toml:"sentry_environment"`
+}
+
+// Tracing (ours) says where traces of calls are sent. Without an endpoint, here or in the variables
+// of the environment that are standard for OpenTelemetry, there are none.
+type Tracing struct {
+	// Endpoint is http, https, grpc or grpcs, "://" and the host:port of a receiver of OTLP.
+	Endpoint string `toml:"endpoint"`
+	// SampleRatio is which part of the traces that begin here is kept, 0 to 1 (default).
+	SampleRatio float64 `toml:"sample_ratio"`
 }
 
 // Prometheus configures metrics.

@@ -37,6 +37,8 @@ func (f *File) validateServer(found *findings) {
 	found.duration("max_connection_age", f.MaxConnectionAge, 0)
 	f.validateLogging(found)
 	f.Sentry.validate(found)
+	found.add("tracing.endpoint", f.Tracing.Config().ValidateEndpoint())
+	found.add("tracing.sample_ratio", f.Tracing.Config().ValidateRatio())
 	found.duration("prometheus.scrape_timeout", f.Prometheus.ScrapeTimeout, 0)
 	found.ascending("prometheus.grpc_latency_buckets", f.Prometheus.GRPCLatencyBuckets)
 	found.add("feature_flags", proxy.Config{Features: f.FeatureFlags}.Validate())
