@@ -144,7 +144,7 @@ func (f *Fan) lead(b *branch) error {
 			b.header, _ = b.node.Header()
 		}
 		if err != nil {
-			b.trailer = b.node.Trailer()
+			b.trailer = trailerOf(b.node.Trailer())
 			return statusOrNil(err)
 		}
 		if f.broken() {

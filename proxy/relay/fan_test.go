@@ -299,6 +299,24 @@ func TestFanHoldsASingleAnswerBack(t *testing.T) {
 	}
 }
 
+// The primary's status has details, and the client is told something else.
+func TestFanReplacesTheStatus(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, relay.DefaultConfig(), func(stream grpc.ServerStream) error {
+		stream.SetTrailer(metadata.Pairs("t", "2"))
+		return detailed(t)
+	})
+	r.fanning(shape{}, newVotes(), func(_ grpc.ServerStream, fan *relay.Fan, _ relay.Answer) error {
+		require.NoError(t, fan.Withhold())
+		return status.Error(codes.Aborted, "not recorded")
+	})
+	stream := r.call(t.Context(), payload(0, 10))
+	require.NoError(t, stream.CloseSend())
+	_, err := receiveAll(stream)
+	require.Equal(t, status.New(codes.Aborted, "not recorded").Proto(), status.Convert(err).Proto())
+	require.Equal(t, []string{"2"}, stream.Trailer().Get("t"))
+}
+
 func TestFanAnswersBeforeSlowSecondaries(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

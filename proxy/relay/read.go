@@ -69,7 +69,7 @@ func (r *Relay) ask(ctx context.Context, client grpc.ServerStream, q question) e
 	if repeatable(ctx, err) && !q.aside.Begun() {
 		return &RepeatableError{Err: err}
 	}
-	client.SetTrailer(trailer)
+	client.SetTrailer(trailerOf(trailer))
 	header.Delete("content-type") // is that of one connection
 	if headerErr := client.SetHeader(header); err == nil {
 		err = headerErr
@@ -145,7 +145,7 @@ func (r *Relay) copyAnswer(
 			}
 		}
 		if err != nil {
-			client.SetTrailer(node.Trailer())
+			client.SetTrailer(trailerOf(node.Trailer()))
 			return statusOf(ctx, err)
 		}
 		r.metrics.toClient.Add(float64(frame.Len()))
@@ -163,6 +163,14 @@ func passHeader(client grpc.ServerStream, node grpc.ClientStream) error {
 		return err //nolint:wrapcheck // a status
 	}
 	return client.SetHeader(header) //nolint:wrapcheck // a status
+}
+
+// trailerOf takes the details of the node's status out of a trailer, which it changes. The library
+// sends those of the status that the client gets; beside another one than the node's, clients would
+// take the details for a forged answer.
+func trailerOf(trailer metadata.MD) metadata.MD {
+	trailer.Delete("grpc-status-details-bin")
+	return trailer
 }
 
 // statusOf returns the status of a node's call that is over. When the relay cancelled it because

@@ -75,7 +75,7 @@ func (w *whole) carry(ctx context.Context) {
 	_ = node.CloseSend() // as above: it does nothing to a call that is over
 	w.reply.Err = w.receive(node)
 	w.reply.Header, _ = node.Header()
-	w.reply.Trailer = node.Trailer()
+	w.reply.Trailer = trailerOf(node.Trailer())
 }
 
 // receive receives the answer and returns the node's status.

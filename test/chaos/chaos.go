@@ -151,7 +151,7 @@ func (s *session) unleash(ctx context.Context) error {
 }
 
 // awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,
-// until every kind of fault came often enough.
+// until every kind of fault came often enough and enough was written.
 func (s *session) awaitEnough(ctx context.Context) {
 	const poll, longest = 500 * time.Millisecond, 3 // halves of the time
 	ticker := time.NewTicker(poll)
@@ -166,7 +166,8 @@ func (s *session) awaitEnough(ctx context.Context) {
 		if s.first && len(s.differences()) > 0 {
 			return
 		}
-		enough := len(missing(s.settings, s.injector.Faults())) == 0
+		enough := len(missing(s.settings, s.injector.Faults())) == 0 &&
+			s.counts()[client.Succeeded] >= leastWrites(s.duration())
 		if passed >= s.duration() && enough || passed >= longest*s.duration()/2 {
 			return
 		}
@@ -183,10 +184,7 @@ func (s *session) progress(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			counts := map[client.Verdict]int{}
-			for _, a := range s.world.Attempts() {
-				counts[a.Verdict]++
-			}
+			counts := s.counts()
 			s.say("chaos: %3.0fs of %.0fs: %d faults; writes: %d succeeded, %d declined, "+
 				"%d queued too long, %d failed",
 				time.Since(begin).Seconds(), s.duration().Seconds(),
@@ -194,6 +192,16 @@ func (s *session) progress(ctx context.Context) {
 				counts[client.Queued], counts[client.Failed])
 		}
 	}
+}
+
+// counts tells how many writes ended in which way so far.
+func (s *session) counts() map[client.Verdict]int {
+	counts := map[client.Verdict]int{}
+	for _, a := range s.world.Attempts() {
+		counts[a.Verdict]++
+	}
+
+	return counts
 }
 
 // primary returns the repositories whose primary is a storage; none when nobody knows.

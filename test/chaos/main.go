@@ -76,7 +76,7 @@ func parse(args []string) (settings, error) {
 	flags.IntVar(&s.nodes, "nodes", 3, "number of nodes")
 	flags.StringVar(&s.praefect, "praefect", "", "`path` of the praefect binary to run")
 	flags.BoolVar(&s.first, "first", false, "stop at the first difference")
-	flags.IntVar(&s.workers, "workers", 12, "number of clients")
+	flags.IntVar(&s.workers, "workers", 8, "number of clients")
 	flags.IntVar(&s.readers, "readers", 2, "number of clients that do nothing but read")
 	flags.IntVar(&s.repositories, "repositories", 9, "number of repositories that stay")
 	flags.DurationVar(&s.patience, "patience", settlePatience, "time to settle in the end")

@@ -60,7 +60,7 @@ func (w *worker) close() {
 
 // readerPause is how long readers wait between two reads, so that they do not take all the time
 // from those who write.
-const readerPause = 60 * time.Millisecond
+const readerPause = 100 * time.Millisecond
 
 // run works until the context ends, with a pause after each step that is longer after a failure.
 func (w *worker) run(
@@ -114,20 +114,21 @@ type action struct {
 	do     func(ctx context.Context, repo *repository) bool
 }
 
+// actions are what workers do, and how often. Pushes cost most: some twenty processes on each node.
 func (w *worker) actions() []action {
 	return []action{
 		{weight: 9, do: w.writeRef},
 		{weight: 3, do: w.writeRefDeletion},
 		{weight: 8, do: w.updateSingles},
 		{weight: 7, do: w.updateGroup},
-		{weight: 5, do: w.deleteRefs},
-		{weight: 9, do: w.pushSingle},
-		{weight: 6, do: w.pushGroup},
-		{weight: 3, do: w.pushSeveral},
-		{weight: 4, do: w.writeHead},
-		{weight: 4, do: w.setHooks},
+		{weight: 8, do: w.deleteRefs},
+		{weight: 5, do: w.pushSingle},
+		{weight: 4, do: w.pushGroup},
+		{weight: 2, do: w.pushSeveral},
+		{weight: 8, do: w.writeHead},
+		{weight: 8, do: w.setHooks},
 		{weight: 12, do: w.beGuest},
-		{weight: 12, do: w.listRefs},
+		{weight: 10, do: w.listRefs},
 		{weight: 8, do: w.listRefsOfPrimary},
 		{weight: 8, do: w.findCommit},
 		{weight: 4, do: w.readHead},

@@ -21,7 +21,7 @@ const (
 	leaseMin, leaseMax   = 8 * time.Second, 12 * time.Second
 	deafMin, deafMax     = 10 * time.Second, 14 * time.Second
 	// Nodes are frozen and proxies killed so often in a row, with so much time between.
-	killsInARow = 3
+	killsInARow = 2
 	breath      = time.Second
 	// Clients are told to stop so long after the proxy was killed.
 	stopAfter = 20 * time.Millisecond
