@@ -5,17 +5,20 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"strings"
 
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
-	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
+
+// overHTTP is the protocol that is spoken, as the environment calls it.
+const overHTTP = "http/protobuf"
 
 // Config says where spans are sent. Its zero value, in an environment that says nothing either,
 // means nowhere.
 type Config struct {
-	// Endpoint is where a collector speaks OTLP: http://host:port, https://host:port, both with a
-	// path if it is not /v1/traces, grpc://host:port, or grpcs://host:port with TLS.
+	// Endpoint is where a collector speaks OTLP over HTTP: http://host:port or https://host:port,
+	// with a path if it is not /v1/traces.
 	Endpoint string
 	// SampleRatio is which part, from 0 to 1, of the traces that begin here is kept. What clients
 	// have begun is kept or not as they say.
@@ -47,95 +50,79 @@ func (c Config) ValidateEndpoint() error {
 	if c.Endpoint == "" {
 		return nil
 	}
-	_, _, err := c.target()
+	_, err := c.target()
 	return err
 }
 
-// target returns the URL as the exporters know it, and whether it is one of gRPC.
-func (c Config) target() (address string, overGRPC bool, err error) {
-	const accepted = "it is http://, https://, grpc:// or grpcs:// and host:port"
+// target returns the URL with its path.
+func (c Config) target() (string, error) {
 	target, err := url.Parse(c.Endpoint)
-	switch {
-	case err != nil, target.Host == "":
-		return "", false, fmt.Errorf("%w: not an endpoint: %s", ErrInvalidConfig, accepted)
-	case target.User != nil:
-		return "", false, fmt.Errorf("%w: no password may be in the endpoint: "+
+	if err != nil || target.Host == "" || (target.Scheme != "http" && target.Scheme != "https") {
+		return "", fmt.Errorf("%w: not an endpoint: it is http:// or https:// and host:port",
+			ErrInvalidConfig)
+	}
+	if target.User != nil {
+		return "", fmt.Errorf("%w: no password may be in the endpoint: "+
 			"OTEL_EXPORTER_OTLP_HEADERS in the environment is the place for it", ErrInvalidConfig)
 	}
-	switch target.Scheme {
-	case "http", "https":
-		if target.Path == "" || target.Path == "/" {
-			target.Path = "/v1/traces"
-		}
-		return target.String(), false, nil
-	case "grpc":
-		target.Scheme = "http"
-	case "grpcs":
-		target.Scheme = "https"
-	default:
-		return "", false, fmt.Errorf("%w: not an endpoint: %s", ErrInvalidConfig, accepted)
+	if target.Path == "" || target.Path == "/" {
+		target.Path = "/v1/traces"
 	}
-	if target.Port() == "" {
-		return "", false, fmt.Errorf("%w: an endpoint of gRPC needs a port", ErrInvalidConfig)
-	}
-	return target.String(), true, nil
+	return target.String(), nil
 }
 
 // NewExporter returns what sends spans where the configuration says or, if that says nothing, where
 // the standard variables of the environment do; it returns nil when neither does, or when the
-// environment switches traces off. The library reads further variables: headers, certificates,
-// times. Errors match [ErrInvalidConfig]. Nothing is connected to yet.
+// environment switches traces off. Headers and certificates are those of the environment. Errors
+// match [ErrInvalidConfig]. Nothing is connected to yet.
 func NewExporter(
 	ctx context.Context, config Config, getenv func(string) string,
 ) (sdk.SpanExporter, error) {
 	if getenv("OTEL_SDK_DISABLED") == "true" {
 		return nil, nil //nolint:nilnil // There need not be any.
 	}
-	if config.Endpoint != "" {
-		target, overGRPC, err := config.target()
-		if err != nil {
+	if config.Endpoint == "" {
+		endpoint, err := fromEnvironment(getenv)
+		if err != nil || endpoint == "" {
 			return nil, err
 		}
-		if overGRPC {
-			return dial(otlptracegrpc.New(ctx, otlptracegrpc.WithEndpointURL(target)))
-		}
-		return dial(otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(target)))
+		config.Endpoint = endpoint
 	}
-	return fromEnvironment(ctx, getenv)
-}
-
-// fromEnvironment returns what the standard variables ask for.
-func fromEnvironment(
-	ctx context.Context, getenv func(string) string,
-) (sdk.SpanExporter, error) {
-	if cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"),
-		getenv("OTEL_EXPORTER_OTLP_ENDPOINT")) == "" {
-		return nil, nil //nolint:nilnil // There need not be any.
+	target, err := config.target()
+	if err != nil {
+		return nil, err
 	}
-	switch kind := getenv("OTEL_TRACES_EXPORTER"); kind {
-	case "", "otlp":
-	case "none":
-		return nil, nil //nolint:nilnil // There need not be any.
-	default:
-		return nil, fmt.Errorf("%w: OTEL_TRACES_EXPORTER=%q: it is otlp or none",
-			ErrInvalidConfig, kind)
+	client, err := newUploader(target, getenv)
+	if err != nil {
+		return nil, err
 	}
-	switch protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
-		getenv("OTEL_EXPORTER_OTLP_PROTOCOL")); protocol {
-	case "grpc":
-		return dial(otlptracegrpc.New(ctx))
-	case "", "http/protobuf", "http/json":
-		return dial(otlptracehttp.New(ctx))
-	default:
-		return nil, fmt.Errorf("%w: OTEL_EXPORTER_OTLP_PROTOCOL=%q: it is grpc, http/protobuf "+
-			"or http/json", ErrInvalidConfig, protocol)
-	}
-}
-
-// dial turns what an exporter's constructor returns into an interface.
-func dial[E sdk.SpanExporter](exporter E, err error) (sdk.SpanExporter, error) {
+	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
 	}
 	return exporter, nil
+}
+
+// fromEnvironment returns the endpoint that the standard variables name, if any.
+func fromEnvironment(getenv func(string) string) (string, error) {
+	// The second is what all kinds of data have in common, so there is a path behind it.
+	endpoint := getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+	if common := getenv("OTEL_EXPORTER_OTLP_ENDPOINT"); endpoint == "" && common != "" {
+		endpoint = strings.TrimSuffix(common, "/") + "/v1/traces"
+	}
+	kind := getenv("OTEL_TRACES_EXPORTER")
+	if endpoint == "" || kind == "none" {
+		return "", nil
+	}
+	if kind != "" && kind != "otlp" {
+		return "", fmt.Errorf("%w: OTEL_TRACES_EXPORTER=%q: it is otlp or none",
+			ErrInvalidConfig, kind)
+	}
+	protocol := cmp.Or(getenv("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"),
+		getenv("OTEL_EXPORTER_OTLP_PROTOCOL"), overHTTP)
+	if protocol != overHTTP {
+		return "", fmt.Errorf("%w: OTEL_EXPORTER_OTLP_PROTOCOL=%q: it is %s",
+			ErrInvalidConfig, protocol, overHTTP)
+	}
+	return endpoint, nil
 }

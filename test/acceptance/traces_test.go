@@ -12,7 +12,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	wire "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
@@ -29,7 +28,7 @@ type spans struct {
 // ServeHTTP receives traces.
 func (s *spans) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	var request collector.ExportTraceServiceRequest
+	var request wire.TracesData
 	if err := proto.Unmarshal(body, &request); err != nil {
 		w.WriteHeader(http.StatusBadRequest)
 		return

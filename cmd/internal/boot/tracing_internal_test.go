@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/grpc/encoding"
 
 	"praefect/cmd/internal/configfile"
 	"praefect/proxy/backend"
@@ -36,6 +37,13 @@ func TestTracingOfOthers(t *testing.T) {
 	require.NotContains(t, lines[0], "s3cret")
 	require.Contains(t, lines[1], "calls are not traced")
 	require.Contains(t, lines[1], "zipkin")
+}
+
+// TestNoCompression asserts that no library has registered a compressor behind our back: each call
+// to a node would offer it in a header, which costs a read seven allocations.
+func TestNoCompression(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, encoding.GetCompressor("gzip"))
 }
 
 func TestTracerOf(t *testing.T) {

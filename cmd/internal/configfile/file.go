@@ -61,7 +61,7 @@ type Sentry struct {
 // Tracing (ours) says where traces of calls are sent. Without an endpoint, here or in the variables
 // of the environment that are standard for OpenTelemetry, there are none.
 type Tracing struct {
-	// Endpoint is http, https, grpc or grpcs, "://" and the host:port of a receiver of OTLP.
+	// Endpoint is http:// or https:// and the host:port of a receiver of OTLP over HTTP.
 	Endpoint string `toml:"endpoint"`
 	// SampleRatio is which part of the traces that begin here is kept, 0 to 1 (default).
 	SampleRatio float64 `toml:"sample_ratio"`

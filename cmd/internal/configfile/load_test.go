@@ -69,7 +69,7 @@ func full() configfile.File {
 		Logging:              configfile.Logging{Format: "json", Level: "warning"},
 		Sentry:               configfile.Sentry{DSN: "abcd123", Environment: "production"},
 		Tracing: configfile.Tracing{
-			Endpoint: "grpc://collector.internal:4317", SampleRatio: 0.25,
+			Endpoint: "http://collector.internal:4318", SampleRatio: 0.25,
 		},
 		Prometheus: configfile.Prometheus{
 			ScrapeTimeout:      configfile.Duration(5 * time.Second),
