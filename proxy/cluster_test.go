@@ -28,6 +28,8 @@ import (
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
 	"praefect/proxy/sidechannel"
+	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 	"praefect/transaction"
 	"praefect/transaction/registry"
 )
@@ -80,6 +82,9 @@ type settings struct {
 	// own makes native of a cluster of which all but the server is there.
 	own func(*cluster) func(grpc.ServiceRegistrar) error
 	log *zap.Logger
+	// tracer and reports may be nil.
+	tracer  *tracing.Tracer
+	reports *telemetry.Sentry
 }
 
 func newCluster(t testing.TB, change ...func(*settings)) *cluster {
@@ -109,7 +114,7 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		})
 	}
 	c.decide(storages, s)
-	handler := c.carry(nodes, s.proxy)
+	handler := c.carry(nodes, s)
 	if s.own != nil {
 		s.native = s.own(c)
 	}
@@ -141,8 +146,8 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 }
 
 // carry connects to the nodes and returns the handler.
-func (c *cluster) carry(nodes []backend.Node, config proxy.Config) *proxy.Handler {
-	config.Grace = patience
+func (c *cluster) carry(nodes []backend.Node, s settings) *proxy.Handler {
+	s.proxy.Grace = patience
 	c.t.Helper()
 	sidechannels := sidechannel.NewRegistry(c.log)
 	var err error
@@ -150,7 +155,10 @@ func (c *cluster) carry(nodes []backend.Node, config proxy.Config) *proxy.Handle
 		Votes: func(n backend.Node) gitalypb.RefTransactionServer {
 			return c.registry.Service(transaction.Voter(n.Storage))
 		},
-		DialOptions:  relay.DialOptions(),
+		DialOptions: relay.DialOptions(),
+		NodeOptions: func(n backend.Node) []grpc.DialOption {
+			return s.tracer.DialOptions(n.VirtualStorage, n.Storage)
+		},
 		Sidechannels: sidechannels,
 	}, zap.NewNop(), backend.DefaultConfig())
 	require.NoError(c.t, err)
@@ -162,7 +170,7 @@ func (c *cluster) carry(nodes []backend.Node, config proxy.Config) *proxy.Handle
 		Coordinator: c.coordinator, Registry: c.registry, Connections: c.pool, Relay: c.relay,
 		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
 		Registerer: c.metrics,
-	}, c.log, config)
+	}, c.log, s.proxy)
 	require.NoError(c.t, err)
 	return handler
 }
@@ -175,6 +183,7 @@ func (c *cluster) serve(handler *proxy.Handler, s settings) {
 	peers := backchannel.NewPeers(zap.NewNop())
 	c.server, err = proxy.NewServer(proxy.ServerDependencies{
 		Handler: handler, Native: s.native, Verifier: verifier, Peers: peers,
+		Tracer: s.tracer, Reports: s.reports,
 		Ready: func() error {
 			if c.notReady.Load() {
 				return proxy.ErrNotReady

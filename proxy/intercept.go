@@ -18,6 +18,8 @@ import (
 	"praefect/coordinator"
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
+	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 )
 
 // around is what happens around every call: its line in the log, its status, panics.
@@ -27,9 +29,12 @@ type around struct {
 	statuses statuses
 	panics   prometheus.Counter
 	// pins go with what the proxy's own services ask nodes for a client.
-	pins     []pin
-	running  *prometheus.GaugeVec
-	filter   LogFilter
+	pins    []pin
+	running *prometheus.GaugeVec
+	filter  LogFilter
+	// tracer and reports may be nil.
+	tracer   *tracing.Tracer
+	reports  *telemetry.Sentry
 	messages messages
 	// requests counts calls by what clients say about themselves.
 	requests *requestCounts
@@ -108,6 +113,15 @@ func (e *entered) finish(a *around, failed error) (err error) {
 	return e.release()
 }
 
+// enter begins a visit, and a trace of it if there is to be a line of it.
+func (a *around) enter(ctx context.Context, name, kind string) (context.Context, *visit) {
+	ctx, v := enter(ctx, a.log, name, kind)
+	if a.tracer != nil && a.filter.logs(name) {
+		ctx, v.trace = a.tracer.Arrive(ctx, name, v.incoming)
+	}
+	return ctx, v
+}
+
 // stream is the outermost interceptor of streams, and of all relayed calls.
 func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
@@ -118,7 +132,7 @@ func (a *around) stream(
 		// The library takes every relayed call for one in which both sides stream.
 		kind = method.StreamType(called.ClientStream, called.ServerStream)
 	}
-	ctx, v := enter(stream.Context(), a.log, info.FullMethod, kind)
+	ctx, v := a.enter(stream.Context(), info.FullMethod, kind)
 	v.named, v.streaming = a.named[info.FullMethod], true
 	gauge := a.kinds[kind]()
 	gauge.Inc()
@@ -135,7 +149,7 @@ func (a *around) unary(
 	ctx context.Context, request any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler,
 ) (any, error) {
 	kind := method.StreamType(false, false)
-	ctx, v := enter(ctx, a.log, info.FullMethod, kind)
+	ctx, v := a.enter(ctx, info.FullMethod, kind)
 	// Nodes that are asked for this client are told what it told us.
 	ctx = metadata.NewOutgoingContext(ctx, v.carried(a.pins))
 	v.about(request)
@@ -153,6 +167,10 @@ func (a *around) leave(ctx context.Context, v *visit, err error) {
 	code := status.Code(err)
 	_, hasDeadline := ctx.Deadline()
 	a.requests.count(v, hasDeadline, code)
+	if a.reports != nil && telemetry.Reported(code) && !v.reported {
+		a.reports.Report(v.failure(code, status.Convert(err).Message()))
+	}
+	v.depart(err)
 	if !a.filter.logs(v.method) {
 		return
 	}
@@ -209,7 +227,12 @@ func (a *around) concluded(ctx context.Context, name string, err error) error {
 // panicked counts a panic and tells of it. The other calls of the process go on.
 func (a *around) panicked(ctx context.Context, value any) error {
 	a.panics.Inc()
-	visitFrom(ctx).log().Error("call panicked", zap.Any("panic", value),
-		zap.ByteString("stack", debug.Stack()))
-	return status.Errorf(codes.Internal, "panic: %v", value)
+	v := visitFrom(ctx)
+	v.log().Error("call panicked", zap.Any("panic", value), zap.ByteString("stack", debug.Stack()))
+	said := status.Newf(codes.Internal, "panic: %v", value)
+	failure := v.failure(said.Code(), said.Message())
+	failure.Panic = true
+	a.reports.Report(failure)
+	v.reported = true
+	return said.Err()
 }

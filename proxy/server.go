@@ -22,6 +22,8 @@ import (
 	"praefect/proxy/gitalypb"
 	"praefect/proxy/method"
 	"praefect/proxy/relay"
+	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 	"praefect/transaction/registry"
 )
 
@@ -49,7 +51,8 @@ func latencyBuckets() []float64 {
 	return []float64{0.001, 0.005, 0.025, 0.1, 0.5, 1, 10, 30, 60, 300, 1500}
 }
 
-// ServerDependencies are what a [Server] works with. None may be nil.
+// ServerDependencies are what a [Server] works with. None but Tracer and Reports may be
+// nil.
 type ServerDependencies struct {
 	// Handler answers the calls that nodes have to answer.
 	Handler *Handler
@@ -59,6 +62,10 @@ type ServerDependencies struct {
 	Verifier *auth.Verifier
 	// Peers knows the multiplexed connections of clients.
 	Peers *backchannel.Peers
+	// Tracer makes traces of calls. It may be nil.
+	Tracer *tracing.Tracer
+	// Reports is told of calls that failed in a way that somebody should look at. It may be nil.
+	Reports *telemetry.Sentry
 	// Ready says whether health checks succeed.
 	Ready      Ready
 	Registerer prometheus.Registerer
@@ -121,6 +128,7 @@ func (s *Server) prepare() error {
 	calls := grpcprom.NewServerMetrics(grpcprom.WithServerHandlingTimeHistogram(
 		grpcprom.WithHistogramBuckets(s.config.LatencyBuckets)))
 	around := newAround(s.dependencies.Handler, s.log, s.config.Logged)
+	around.tracer, around.reports = s.dependencies.Tracer, s.dependencies.Reports
 	s.connections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gitaly_praefect_connections_total",
 		Help: "Total number of connections to Praefect",

@@ -198,9 +198,12 @@ func TestServerTellsTheOutcomeOfItsOwnWrites(t *testing.T) {
 	}
 }
 
+// TestServerSurvivesAPanic counts the panic and reports it once, with where it was.
 func TestServerSurvivesAPanic(t *testing.T) {
 	t.Parallel()
+	reports, received := reportsTo(t)
 	c := newCluster(t, func(s *settings) {
+		s.reports = reports
 		s.native = func(registrar grpc.ServiceRegistrar) error {
 			gitalypb.RegisterServerServiceServer(registrar, broken{})
 			return nil
@@ -211,6 +214,14 @@ func TestServerSurvivesAPanic(t *testing.T) {
 		t.Context(), &gitalypb.ServerInfoRequest{})
 	require.Equal(t, codes.Internal, status.Code(err))
 	require.Equal(t, "panic: oh no", status.Convert(err).Message())
+	require.NoError(t, reports.Close())
+	require.Len(t, received, 1)
+	report := <-received
+	for _, part := range []string{
+		"panic: oh no", `"panic":"1"`, "/gitaly.ServerService/ServerInfo", "server_test.go",
+	} {
+		require.Contains(t, report, part)
+	}
 	_, err = c.refExists(t.Context())
 	require.NoError(t, err)
 	families, err := c.metrics.Gather()

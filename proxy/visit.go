@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 	"praefect/proxy/gitalypb"
 	"praefect/proxy/method"
+	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 )
 
 // visit is what is known of a call for its line in the log. It belongs to the goroutine that
@@ -33,6 +36,30 @@ type visit struct {
 	streaming bool
 	// received and sent are the bytes of the client's messages and of ours.
 	received, sent int64
+	// trace is nil when there is none.
+	trace *tracing.Call
+	// reported says that the failure of the call was reported already.
+	reported bool
+}
+
+// depart ends the trace of the call, which has an id in the line.
+func (v *visit) depart(err error) {
+	if v.trace == nil {
+		return
+	}
+	v.trace.Depart(err, append(slices.Clip(v.fields),
+		zap.String("correlation_id", v.correlation))...)
+	if id := v.trace.TraceID(); id != "" {
+		v.add(zap.String("trace_id", id))
+	}
+}
+
+// failure describes the call for those who look after failures.
+func (v *visit) failure(code codes.Code, message string) telemetry.Failure {
+	return telemetry.Failure{
+		Method: v.method, Code: code, Message: message, Took: time.Since(v.begin),
+		Correlation: v.correlation,
+	}
 }
 
 // ending is how a call ended.

@@ -28,7 +28,9 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 		}
 		carried.Rest, carried.Complete = rest, true
 	}
+	begun := c.visit.trace.Now()
 	started, err := h.begin(ctx, c)
+	c.visit.trace.Step("route", begun, err)
 	if err != nil {
 		carried.Free()
 		return coordinator.OutcomeNone, routing(err)
@@ -66,7 +68,8 @@ func (r *run) open(ctx context.Context, carried relay.Call) error {
 			MinimumCopies: plan.MinimumCopies,
 			Gate:          r.call.effective(plan).gate(),
 		},
-		Writer: r.write,
+		Writer:   r.write,
+		Observer: r.call.visit.trace.Observer(),
 	})
 	if err != nil {
 		carried.Free()
@@ -122,7 +125,9 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	answer := r.fan.Carry()
 	votes := r.settle(answer)
 	result := r.result(answer, votes)
+	begun := r.call.visit.trace.Now()
 	outcome, finished := r.write.Finish(ctx, result)
+	r.call.visit.trace.Step("finish", begun, finished)
 	r.call.visit.add(zap.Stringer("outcome", outcome))
 	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
 	failpoint.Hit(failpoint.BeforeAnswer)

@@ -9,6 +9,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sync/errgroup"
 
 	"praefect/coordinator"
@@ -176,7 +179,10 @@ func migrate(t *testing.T, config postgres.Config) {
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Migrated(t)
-	store := open(t, config)
+	core, logs := observer.New(zapcore.InfoLevel)
+	store, err := postgres.Open(t.Context(), zap.New(core), config)
+	require.NoError(t, err)
+	t.Cleanup(store.Close)
 	enlist(t, store)
 	require.NoError(t, store.Create(t.Context(), creation("a.git")))
 	dsn := pgtest.Server(t).DSN("postgres")
@@ -189,6 +195,13 @@ func TestReadOnly(t *testing.T) {
 	}
 	execute(t, dsn, "ALTER DATABASE "+config.DBName+" RESET default_transaction_read_only")
 	require.NoError(t, store.Create(t.Context(), creation("ab.git")), "without a restart")
+	var told []string
+	for _, entry := range logs.All() {
+		told = append(told, entry.Message)
+	}
+	require.Equal(t, []string{
+		"connections to the database are given up", "database answers again",
+	}, told, "an outage is told once")
 }
 
 // TestServerAway stops the server.

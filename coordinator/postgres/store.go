@@ -26,7 +26,10 @@ type Store struct {
 	onListen func(connected bool)
 	// renewals counts, since not each one prunes.
 	renewals atomic.Uint64
-	log      *zap.Logger
+	// lost is set from the first statement that met a broken connection to the next that did not:
+	// an outage is told once, whatever is tried meanwhile.
+	lost atomic.Bool
+	log  *zap.Logger
 }
 
 // Open makes a store. It does not connect; [Store.Ping] does. Errors match [ErrInvalidConfig].
@@ -83,14 +86,26 @@ func (s *Store) run(ctx context.Context, attempt func(context.Context) error) er
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := attempt(ctx)
-	if stale(err) || brokenConnection(err) {
-		s.log.Warn("connections to the database are given up", zap.Error(err))
-		s.pool.Reset()
-	}
+	s.note(err)
 	if err != nil && repeatable(err) {
 		err = attempt(ctx)
+		s.note(err)
 	}
 	return translate(err)
+}
+
+// note gives up all connections after a statement that met a broken one, and tells when that begins
+// and when it is over.
+func (s *Store) note(err error) {
+	switch broken := stale(err) || brokenConnection(err); {
+	case broken:
+		s.pool.Reset()
+		if !s.lost.Swap(true) {
+			s.log.Warn("connections to the database are given up", zap.Error(err))
+		}
+	case err == nil && s.lost.Load() && s.lost.Swap(false):
+		s.log.Info("database answers again")
+	}
 }
 
 // query runs a statement and collects its rows.

@@ -40,7 +40,8 @@ func TestHead(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 
-			dir := made(t, c.setUp)
+			dir := filepath.Join(t.TempDir(), "r.git")
+			setUp(t, dir, c.setUp)
 			files, ok := looseHead(dir)
 			require.Equal(t, c.loose, ok)
 			n := &Node{git: git.New(git.Config{})}
@@ -58,18 +59,15 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// made is a repository after some Git commands, in which A and B stand for commits.
-func made(t *testing.T, setUp string) string {
+// setUp makes a repository and runs commands of Git in it, in which A and B stand for commits.
+func setUp(t *testing.T, dir, commands string) {
 	t.Helper()
-
-	dir := filepath.Join(t.TempDir(), "r.git")
 	run := func(args ...string) string {
 		command := exec.CommandContext(t.Context(), "git",
 			append([]string{"--git-dir", dir}, args...)...)
 		command.Env = append(command.Environ(), "GIT_CONFIG_GLOBAL=/dev/null",
 			"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@b.c", "GIT_AUTHOR_DATE=@1 +0000",
-			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c",
-			"GIT_COMMITTER_DATE=@1 +0000")
+			"GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@b.c", "GIT_COMMITTER_DATE=@1 +0000")
 		output, err := command.Output()
 		require.NoError(t, err, "%v", args)
 
@@ -79,7 +77,7 @@ func made(t *testing.T, setUp string) string {
 	tree := run("write-tree")
 	objects := strings.NewReplacer(
 		"A", run("commit-tree", "-m", "1", tree), "B", run("commit-tree", "-m", "2", tree))
-	for line := range strings.SplitSeq(setUp, "; ") {
+	for line := range strings.SplitSeq(commands, "; ") {
 		words := strings.Fields(line)
 		for i, word := range words {
 			if len(word) == 1 {
@@ -88,6 +86,4 @@ func made(t *testing.T, setUp string) string {
 		}
 		run(words...)
 	}
-
-	return dir
 }

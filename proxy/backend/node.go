@@ -3,6 +3,7 @@ package backend
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
@@ -75,12 +76,16 @@ func dial(node Node, deps Dependencies, log *zap.Logger, cfg Config) (*backend, 
 		services.Sidechannel = deps.Sidechannels.Accept
 	}
 	b.mux = backchannel.NewClient(security, services, log, cfg.Multiplexing)
-	options := append(cfg.options(node, address), grpc.WithTransportCredentials(b.mux))
+	common := cfg.options(node, address)
+	if deps.NodeOptions != nil {
+		common = append(common, deps.NodeOptions(node)...)
+	}
+	options := append(slices.Clone(common), grpc.WithTransportCredentials(b.mux))
 	b.conn, err = grpc.NewClient(address.Target, append(options, deps.DialOptions...)...)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	options = append(cfg.options(node, address), grpc.WithTransportCredentials(
+	options = append(slices.Clone(common), grpc.WithTransportCredentials(
 		backchannel.Plain(security, broken)))
 	b.plain, err = grpc.NewClient(address.Target, append(options, deps.ReadOptions...)...)
 	if err != nil {

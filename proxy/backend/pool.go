@@ -28,6 +28,8 @@ type Dependencies struct {
 	// as interceptors; ReadOptions to those of every plain one. They must
 	// not set credentials or dialers.
 	DialOptions, ReadOptions []grpc.DialOption
+	// NodeOptions returns what is added to both for one node.
+	NodeOptions func(Node) []grpc.DialOption
 	// Sidechannels is where the relays of sidechannels wait for nodes.
 	Sidechannels *sidechannel.Registry
 	// OnBroken is told when an established connection to the node breaks: the node

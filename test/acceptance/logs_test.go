@@ -2,6 +2,10 @@ package acceptance_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,10 +13,52 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 
+	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
 )
+
+// TestSentry reports the failure of a call where the configuration says, at the latest when the
+// process ends, and nothing in it is secret.
+func TestSentry(t *testing.T) {
+	t.Parallel()
+	reported := make(chan string, 10)
+	receiver := httptest.NewServer(http.HandlerFunc(
+		func(_ http.ResponseWriter, r *http.Request) {
+			body, _ := io.ReadAll(r.Body)
+			_, report, _ := strings.Cut(string(body), "\n") // The first line names the receiver.
+			reported <- report
+		}))
+	defer receiver.Close()
+	dsn := strings.Replace(receiver.URL, "://", "://key-of-sentry@", 1) + "/1"
+	c := start(t, cluster.Config{
+		Token: "token-of-clients",
+		Extra: fmt.Sprintf("[sentry]\nsentry_dsn = %q\nsentry_environment = \"staging\"", dsn),
+	})
+	proxy := c.Proxies()[0]
+	push, err := gitalypb.NewSmartHTTPServiceClient(dialled(t, c, proxy.Address)).PostReceivePack(
+		metadata.AppendToOutgoingContext(t.Context(), "x-gitlab-correlation-id", "id-of-a-push"))
+	require.NoError(t, err)
+	require.NoError(t, push.CloseSend(), "without a message")
+	_, err = push.Recv()
+	require.Equal(t, codes.Internal, status.Code(err))
+	require.NoError(t, proxy.Process().Terminate(t.Context()))
+
+	require.Len(t, reported, 1)
+	report := <-reported
+	for _, part := range []string{
+		`"environment":"staging"`, `"grpc.code":"Internal"`, `"correlation_id":"id-of-a-push"`,
+		"/gitaly.SmartHTTPService/PostReceivePack",
+	} {
+		require.Contains(t, report, part)
+	}
+	for _, secret := range []string{"token-of-clients", "key-of-sentry"} {
+		require.NotContains(t, report, secret)
+	}
+}
 
 // TestT196LogsAreJSON reads each line of a proxy from its start to its end, and finds the call of a
 // client by the id that came with it.

@@ -39,11 +39,22 @@ func (l *Live) cast(ctx context.Context, b ballot) (transaction.Decision, error)
 	if err != nil {
 		return 0, err
 	}
+	decision, err := l.decision(ctx, b.voter, c)
+	l.observer.Voted(c.since, Voted{
+		Voter: b.voter, Phase: b.phase, Vote: b.vote, Decision: decision, Err: err,
+	})
+	return decision, err
+}
+
+// decision waits for what a vote is answered.
+func (l *Live) decision(
+	ctx context.Context, voter transaction.Voter, c *call,
+) (transaction.Decision, error) {
 	select {
 	case <-c.done:
 		return c.decision, nil
 	case <-ctx.Done():
-		return l.withdraw(ctx, b.voter, c)
+		return l.withdraw(ctx, voter, c)
 	}
 }
 

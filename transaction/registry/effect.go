@@ -123,7 +123,9 @@ func (l *Live) record(r transaction.Record) {
 	ctx, cancel := l.bound(l.registry.config.RecordTimeout)
 	defer cancel()
 	failpoint.Hit(failpoint.Confirmed)
+	begun := time.Now()
 	err := l.writer.Record(ctx, r)
+	l.observer.Recorded(begun, err)
 	failpoint.Hit(failpoint.Recorded)
 	l.step(func() {
 		if err != nil {

@@ -17,6 +17,7 @@ type Live struct {
 	registry *Registry
 	log      *zap.Logger
 	writer   Writer
+	observer Observer
 	gate     transaction.Gate
 	// bound makes the context of a piece of background work.
 	bound func(time.Duration) (context.Context, context.CancelFunc)
@@ -65,6 +66,7 @@ func newLive(
 		registry: r,
 		log:      r.log,
 		writer:   o.Writer,
+		observer: o.Observer,
 		gate:     voting.Gate,
 		bound: func(limit time.Duration) (context.Context, context.CancelFunc) {
 			return context.WithTimeout(ctx, limit)
@@ -75,6 +77,9 @@ func newLive(
 		idle:    make(chan struct{}),
 		tx:      tx,
 		seats:   make([]seat, len(names)),
+	}
+	if l.observer == nil {
+		l.observer = unobserved{}
 	}
 	for i, name := range names {
 		l.seats[i] = seat{voter: name, locks: voting.Gate == transaction.GateHeld}

@@ -61,6 +61,8 @@ type Options struct {
 	// Writer takes turns and records outcomes for this transaction. It is not called any more
 	// after Finish has returned without error.
 	Writer Writer
+	// Observer, if not nil, is told of the steps of the transaction.
+	Observer Observer
 }
 
 // Begin starts a transaction. Its id is a random positive number of 63 bits that no live

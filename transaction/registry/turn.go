@@ -55,7 +55,9 @@ func (l *Live) waitTurn(
 	l.turn = turn{cancel: cancel}
 	l.work(func() {
 		defer cancel()
+		begun := time.Now()
 		lapsed, err := take(ctx)
+		l.observer.Waited(begun, err)
 		l.turnEnded(lapsed, err)
 	})
 }

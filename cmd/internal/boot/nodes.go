@@ -3,7 +3,6 @@ package boot
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/recovery"
@@ -19,6 +18,7 @@ import (
 	"praefect/proxy/relay"
 	"praefect/proxy/replicate"
 	"praefect/proxy/sidechannel"
+	"praefect/proxy/telemetry"
 	"praefect/transaction"
 )
 
@@ -48,10 +48,11 @@ func (s *server) startNodes(context.Context) (err error) {
 			return s.votes.Service(transaction.Voter(node.Storage))
 		},
 		VoteOptions: []grpc.ServerOption{
-			grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend"))),
+			grpc.ChainUnaryInterceptor(recoverVotes(s.log.Named("backend"), s.reports)),
 		},
 		DialOptions:  append(relay.DialOptions(), s.clients.DialOptions()...),
 		ReadOptions:  s.clients.DialOptions(),
+		NodeOptions:  s.traced,
 		Sidechannels: s.sidechannels,
 		OnBroken:     s.broken,
 	}, s.log, config)
@@ -74,10 +75,16 @@ func (s *server) broken(node backend.Node) {
 
 // recoverVotes keeps a panic in the handling of a vote from ending the process with all the other
 // writes that are under way.
-func recoverVotes(log *zap.Logger) grpc.UnaryServerInterceptor {
+func recoverVotes(log *zap.Logger, reports *telemetry.Sentry) grpc.UnaryServerInterceptor {
 	return recovery.UnaryServerInterceptor(recovery.WithRecoveryHandler(func(p any) error {
 		log.Error("vote panicked", zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
 
-		return status.Error(codes.Internal, fmt.Sprintf("panic: %v", p))
+		said := status.Newf(codes.Internal, "panic: %v", p)
+		reports.Report(telemetry.Failure{
+			Method: gitalypb.RefTransaction_VoteTransaction_FullMethodName, Code: said.Code(),
+			Message: said.Message(), Panic: true,
+		})
+
+		return said.Err()
 	}))
 }

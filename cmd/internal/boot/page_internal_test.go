@@ -86,6 +86,10 @@ func started(t *testing.T) *server {
 	path := filepath.Join(dir, "config.toml")
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
 socket_path = %q
+[sentry]
+sentry_dsn = "http://key@127.0.0.1:1/1"
+[tracing]
+endpoint = "http://127.0.0.1:1"
 [database]
 host = %q
 port = %s

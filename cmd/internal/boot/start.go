@@ -31,6 +31,7 @@ import (
 	"praefect/proxy/replicate"
 	"praefect/proxy/sidechannel"
 	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 	"praefect/transaction/registry"
 )
 
@@ -38,6 +39,10 @@ import (
 type parts struct {
 	metrics *prometheus.Registry
 	clients *telemetry.Clients
+	// tracer is nil when calls are not traced.
+	tracer *tracing.Tracer
+	// reports is nil when failures are reported nowhere.
+	reports *telemetry.Sentry
 	// databaseMetrics has what scrapes ask the database for.
 	databaseMetrics *prometheus.Registry
 	// multiplexing holds the bounds of multiplexed connections, and measures them.
@@ -64,6 +69,8 @@ func (s *server) start(ctx context.Context) error {
 		take func(context.Context) error
 	}{
 		{"metrics", s.startMetrics},
+		{"reports", s.startReports},
+		{"traces", s.startTracing},
 		{"certificates", s.startCertificates},
 		{"database", s.startDatabase},
 		{"voting", s.startVoting},
@@ -246,6 +253,8 @@ func (s *server) startCalls(context.Context) (err error) {
 		Native:     s.native().Register,
 		Verifier:   verifier,
 		Peers:      peers,
+		Tracer:     s.tracer,
+		Reports:    s.reports,
 		Ready:      s.ready, // Listening begins when everything is.
 		Registerer: s.metrics,
 	}, s.log, proxy.ServerConfig{

@@ -15,12 +15,24 @@ import (
 	"praefect/proxy/backend"
 	"praefect/proxy/certificate"
 	"praefect/proxy/relay"
+	"praefect/proxy/telemetry"
+	"praefect/proxy/tracing"
 	"praefect/transaction/registry"
 )
 
 // Config returns the logger's configuration.
 func (l Logging) Config() logging.Config {
 	return logging.Config{Format: l.Format, Level: l.Level}
+}
+
+// Config returns where failures are reported.
+func (s *Sentry) Config() telemetry.SentryConfig {
+	return telemetry.SentryConfig{DSN: s.DSN.Reveal(), Environment: s.Environment}
+}
+
+// Config returns where traces are sent.
+func (t *Tracing) Config() tracing.Config {
+	return tracing.Config{Endpoint: t.Endpoint, SampleRatio: t.SampleRatio}
 }
 
 // Grace returns how long running calls may go on after SIGTERM. Zero in the file is the default.

@@ -32,6 +32,7 @@ func defaults() File {
 		SeparateDatabaseMetrics: true,
 		GracefulStopTimeout:     Duration(gracefulStopDefault),
 		Logging:                 Logging{Format: "text", Level: "info"},
+		Tracing:                 Tracing{SampleRatio: 1},
 		Prometheus: Prometheus{
 			ScrapeTimeout: Duration(scrapeDefault),
 			GRPCLatencyBuckets: []float64{

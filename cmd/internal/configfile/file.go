@@ -25,6 +25,7 @@ type File struct {
 
 	Logging                Logging                `toml:"logging"`
 	Sentry                 Sentry                 `toml:"sentry"`
+	Tracing                Tracing                `toml:"tracing"`
 	Prometheus             Prometheus             `toml:"prometheus"`
 	Auth                   Auth                   `toml:"auth"`
 	TLS                    TLS                    `toml:"tls"`
@@ -51,10 +52,19 @@ type Logging struct {
 	Level string `toml:"level"`
 }
 
-// Sentry is where errors of calls are reported. Without a DSN nothing is.
+// Sentry is where failures of calls are reported. Without a DSN nothing is.
 type Sentry struct {
 	DSN         Secret `toml:"sentry_dsn"`
 	Environment string `toml:"sentry_environment"`
+}
+
+// Tracing (ours) says where traces of calls are sent. Without an endpoint, here or in the variables
+// of the environment that are standard for OpenTelemetry, there are none.
+type Tracing struct {
+	// Endpoint is http:// or https:// and the host:port of a receiver of OTLP over HTTP.
+	Endpoint string `toml:"endpoint"`
+	// SampleRatio is which part of the traces that begin here is kept, 0 to 1 (default).
+	SampleRatio float64 `toml:"sample_ratio"`
 }
 
 // Prometheus configures metrics.

@@ -68,6 +68,9 @@ func full() configfile.File {
 		Zone:                 "a",
 		Logging:              configfile.Logging{Format: "json", Level: "warning"},
 		Sentry:               configfile.Sentry{DSN: "abcd123", Environment: "production"},
+		Tracing: configfile.Tracing{
+			Endpoint: "http://collector.internal:4318", SampleRatio: 0.25,
+		},
 		Prometheus: configfile.Prometheus{
 			ScrapeTimeout:      configfile.Duration(5 * time.Second),
 			GRPCLatencyBuckets: []float64{0.1, 0.2},

@@ -36,6 +36,9 @@ func (f *File) validateServer(found *findings) {
 	found.duration("graceful_stop_timeout", f.GracefulStopTimeout, 0)
 	found.duration("max_connection_age", f.MaxConnectionAge, 0)
 	f.validateLogging(found)
+	f.Sentry.validate(found)
+	found.add("tracing.endpoint", f.Tracing.Config().ValidateEndpoint())
+	found.add("tracing.sample_ratio", f.Tracing.Config().ValidateRatio())
 	found.duration("prometheus.scrape_timeout", f.Prometheus.ScrapeTimeout, 0)
 	found.ascending("prometheus.grpc_latency_buckets", f.Prometheus.GRPCLatencyBuckets)
 	found.add("feature_flags", proxy.Config{Features: f.FeatureFlags}.Validate())
@@ -62,6 +65,14 @@ func (f *File) validateLogging(found *findings) {
 	if known.Validate() != nil {
 		found.addf("logging.level", `not supported: %q: it is "debug", "info", "warning", `+
 			`"error", "fatal" or "panic"`, f.Logging.Level)
+	}
+}
+
+// validate reports a DSN with which nothing can be reported. The value is not shown, as it is a
+// secret.
+func (s *Sentry) validate(found *findings) {
+	if err := s.Config().Validate(); err != nil {
+		found.tolerate("sentry.sentry_dsn", "%s", err)
 	}
 }
 

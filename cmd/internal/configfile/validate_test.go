@@ -19,6 +19,11 @@ max_connection_age = "-2s"
 [logging]
 format = "xml"
 level = "loud"
+[sentry]
+sentry_dsn = "s3cret"
+[tracing]
+endpoint = "http://me:s3cret@collector:4318"
+sample_ratio = 1.5
 [prometheus]
 scrape_timeout = "-1s"
 grpc_latency_buckets = [3.0, 2.0]
@@ -104,7 +109,7 @@ func TestValidateAll(t *testing.T) {
 	golden(t, "testdata/everything-wrong.txt", strings.Join(lines, "\n")+"\n")
 
 	refused := strings.Split(loaded.Validate().Error(), "\n")
-	require.Equal(t, "43 findings:", refused[0])
+	require.Equal(t, "45 findings:", refused[0])
 	require.NotContains(t, loaded.Validate().Error(), "parallel_storage_processing_workers")
 	require.NotEmpty(t, loaded.Warnings())
 }
