@@ -100,9 +100,12 @@ func serious(code codes.Code) bool {
 	case codes.Unknown, codes.DeadlineExceeded, codes.Unimplemented, codes.Internal,
 		codes.Unavailable, codes.DataLoss:
 		return true
-	default:
+	case codes.OK, codes.Canceled, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists,
+		codes.PermissionDenied, codes.ResourceExhausted, codes.FailedPrecondition, codes.Aborted,
+		codes.OutOfRange, codes.Unauthenticated:
 		return false
 	}
+	return true
 }
 
 // Now returns the time for [Call.Step], or no time when nobody wants to know.

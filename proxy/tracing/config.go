@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"strings"
 
@@ -38,7 +39,7 @@ func (c Config) Validate() error {
 
 // ValidateRatio is the part of [Config.Validate] about the ratio.
 func (c Config) ValidateRatio() error {
-	if !(c.SampleRatio >= 0 && c.SampleRatio <= 1) {
+	if c.SampleRatio < 0 || c.SampleRatio > 1 || math.IsNaN(c.SampleRatio) {
 		return fmt.Errorf("%w: a ratio of %v is not between 0 and 1",
 			ErrInvalidConfig, c.SampleRatio)
 	}

@@ -82,11 +82,12 @@ func (n *node) begin(
 	if !c.recording() {
 		return n.tracer.inject(ctx), c.span
 	}
+	//nolint:spancheck // The caller ends it.
 	ctx, span := n.tracer.tracer.Start(ctx, strings.TrimPrefix(name, "/"),
 		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(n.who...),
 		trace.WithAttributes(about(name)...))
 	c.calls(n.storage, span.SpanContext())
-	return n.tracer.inject(ctx), span
+	return n.tracer.inject(ctx), span //nolint:spancheck // The caller ends it.
 }
 
 // end ends the span of a call to a node with its status.

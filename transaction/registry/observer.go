@@ -29,6 +29,11 @@ type Voted struct {
 // unobserved is the Observer of a transaction that nobody observes.
 type unobserved struct{}
 
-func (unobserved) Voted(time.Time, Voted)    {}
-func (unobserved) Waited(time.Time, error)   {}
+// Voted does nothing.
+func (unobserved) Voted(time.Time, Voted) {}
+
+// Waited does nothing.
+func (unobserved) Waited(time.Time, error) {}
+
+// Recorded does nothing.
 func (unobserved) Recorded(time.Time, error) {}
