@@ -284,7 +284,7 @@ func TestSidechannelNeedsAMultiplexedConnection(t *testing.T) {
 }
 
 // TestSidechannelThatLeadsNowhere has the node answer while the proxy finds out that the client
-// cannot be reached: whatever is first, the client hears the cause and not what the node made of it.
+// cannot be reached: whatever is first, the client hears the cause, not what the node made of it.
 func TestSidechannelThatLeadsNowhere(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)
