@@ -116,7 +116,7 @@ func (p *pooling) scanNode(ctx context.Context, storage coordinator.Storage) err
 	stream, err := p.client(string(storage)).ScanPoolMetadata(ctx,
 		&gitalypb.ScanPoolMetadataRequest{StorageName: string(storage)})
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	for batch := make([]*gitalypb.ScanPoolMetadataResponse, 0, poolBatch); ; {
 		found, err := stream.Recv()
@@ -195,7 +195,7 @@ func (p *pooling) upstreams(ctx context.Context) (map[string]string, error) {
 	defer cancel()
 	stream, err := p.client(p.virtual.Nodes[0].Storage).ListPoolUpstreams(ctx)
 	if err != nil {
-		return nil, err //nolint:wrapcheck // wrapped by the caller
+		return nil, err
 	}
 	request := &gitalypb.ListPoolUpstreamsRequest{StorageName: p.virtual.Name}
 	for pools := range slices.Chunk(p.pools(), poolBatch) {
@@ -236,7 +236,7 @@ func (p *pooling) storeOn(ctx context.Context, storage string) error {
 	defer cancel()
 	stream, err := p.client(storage).StorePoolMetadata(ctx)
 	if err != nil {
-		return err //nolint:wrapcheck // wrapped by the caller
+		return err
 	}
 	for _, m := range p.members {
 		err := stream.Send(&gitalypb.StorePoolMetadataRequest{

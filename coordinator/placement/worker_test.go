@@ -257,6 +257,7 @@ func (w *world) count(t *testing.T, action string) float64 {
 func TestEnrols(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, w *world) {
+		t.Helper()
 		require.Equal(t, []string{"search 0", "search 2"}, w.pass(0))
 		w.change(func() { w.lacks[1], w.lacks[4] = 1, 2 })
 		require.Empty(t, w.pass(poll), "not before the sweep")
@@ -275,6 +276,7 @@ func TestEnrols(t *testing.T) {
 func TestEnrolFails(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.change(func() { w.lacks[1], w.fails["enrol"] = 1, errAway })
 		require.Equal(t, []string{"search 0", "enrol 1"}, w.pass(sweep))
 		w.change(func() { w.fails = map[string]error{"search": errAway} })
@@ -290,6 +292,7 @@ func TestEnrolFails(t *testing.T) {
 func TestRetires(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.change(func() {
 			w.surplus = []coordinator.Surplus{
 				replica(1, "c"), replica(2, "c"), replica(4, "b"),
@@ -324,6 +327,7 @@ func TestRetires(t *testing.T) {
 func TestRemoves(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.change(func() { w.retired = []coordinator.Surplus{replica(1, "c")} })
 		require.Equal(t, []string{"remove c", "forget c"}, w.pass(poll))
 		require.InDelta(t, 1, w.count(t, "removed"), 0)
@@ -351,6 +355,7 @@ func TestRemoves(t *testing.T) {
 func TestSickStorages(t *testing.T) {
 	t.Parallel()
 	within(t, func(t *testing.T, w *world) {
+		t.Helper()
 		w.change(func() {
 			w.sick["b"] = true
 			w.surplus = []coordinator.Surplus{replica(1, "c")}

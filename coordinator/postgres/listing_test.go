@@ -48,7 +48,10 @@ func TestLeaders(t *testing.T) {
 	store := open(t, pgtest.Migrated(t))
 	enlist(t, store)
 	for i, tracked := range []struct{ virtual, primary string }{
-		{"default", "a"}, {"default", "b"}, {"default", "gone"}, {"default", "lost"},
+		{"default", "a"},
+		{"default", "b"},
+		{"default", "gone"},
+		{"default", "lost"},
 		{"other", "c"},
 	} {
 		path := string(rune('1' + i))
