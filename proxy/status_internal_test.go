@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -64,10 +65,13 @@ func objects(file *ast.File) map[string]token.Token {
 }
 
 // folders are the packages whose errors can reach a client of the proxy, by the prefix of their
-// names: all below this one, but for those whose errors end in workers, and what it decides with.
+// names: all below this one, but for those whose errors end in workers or when the proxy starts,
+// and what it decides with.
 func folders(t *testing.T) map[string]string {
 	t.Helper()
-	workers := []string{"certificate", "digest", "githttp", "replicate"}
+	others := []string{
+		"certificate", "digest", "githttp", "replicate", "telemetry", "tracing",
+	}
 	found := map[string]string{
 		"": ".", "coordinator.": "../coordinator",
 		"transaction.": "../transaction", "registry.": "../transaction/registry",
@@ -78,7 +82,7 @@ func folders(t *testing.T) map[string]string {
 		name := entry.Name()
 		sources, err := filepath.Glob(filepath.Join(name, "*.go"))
 		require.NoError(t, err)
-		if entry.IsDir() && len(sources) > 0 && !slices.Contains(workers, name) {
+		if entry.IsDir() && len(sources) > 0 && !slices.Contains(others, name) {
 			found[name+"."] = name
 		}
 	}
@@ -93,7 +97,8 @@ func TestEverySentinelHasACode(t *testing.T) {
 	for prefix, folder := range folders(t) {
 		for _, name := range sentinels(t, folder) {
 			count++
-			require.Contains(t, string(table), "{err: "+prefix+name+",")
+			require.True(t, bytes.Contains(table, []byte("{err: "+prefix+name+",")),
+				"status.go has no rule for %s%s", prefix, name)
 		}
 	}
 	rules := statusTable()

@@ -196,7 +196,9 @@ func track(tracking coordinator.Tracking) *repository {
 	}
 	for _, storage := range tracking.Assigned {
 		if tracked.replicas[storage] == nil {
-			tracked.replicas[storage] = &replica{generation: coordinator.Absent}
+			tracked.replicas[storage] = &replica{
+				generation: coordinator.Absent, filling: true,
+			}
 		}
 		tracked.replicas[storage].assigned = true
 		if tracked.replicas[storage].generation < 0 {

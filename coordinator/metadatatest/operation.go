@@ -266,6 +266,7 @@ func testTrack(t *testing.T, store coordinator.Store) {
 	require.Equal(t, wanted.ReplicaPath, repository.ReplicaPath)
 	require.Equal(t, first, repository.Primary)
 	require.Equal(t, []coordinator.Generation{0, -1}, generations(repository))
+	require.Equal(t, []coordinator.Storage{second}, fillings(repository))
 	require.Len(t, claimAll(t, store, long, all()...), 1)
 
 	for reason, change := range map[string]func(*coordinator.Tracking){

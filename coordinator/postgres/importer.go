@@ -30,8 +30,10 @@ type ImportRequest struct {
 var ErrUnmapped = errors.New("some repositories cannot be mapped")
 
 // Import takes over the metadata of an existing Praefect, in one transaction: ids, paths, replicas,
-// generations, assignments and primaries stay what they are. The source is only read. Errors match
-// [ErrNoLegacy], [ErrLegacyServes] or [ErrUnmapped]; nothing is changed then.
+// generations, assignments and primaries stay what they are. A replica that is behind does not
+// count as a copy until it is repaired, so that whatever could be written can be written. The
+// source is only read. What cannot be mapped is remembered, so that an export leaves it as it is.
+// Errors match [ErrNoLegacy], [ErrLegacyServes] or [ErrUnmapped]; nothing is changed then.
 func (c Config) Import(ctx context.Context, request ImportRequest) (move Move, err error) {
 	source, err := request.Source.connect(ctx)
 	if err != nil {
@@ -63,6 +65,8 @@ func (c Config) Import(ctx context.Context, request ImportRequest) (move Move, e
 	return run.move, commit(ctx, writing)
 }
 
+const forgetLeftOutSQL = `DELETE FROM praefect.left_out`
+
 // importRun is one import under way.
 type importRun struct {
 	request  ImportRequest
@@ -79,6 +83,9 @@ func (i *importRun) admissible(ctx context.Context, source querier) error {
 }
 
 func (i *importRun) all(ctx context.Context) error {
+	if _, err := i.to.Exec(ctx, forgetLeftOutSQL); err != nil {
+		return fmt.Errorf("forget what an earlier import left out: %w", err)
+	}
 	after := int64(0)
 	for {
 		rows, err := rowsOf(ctx, i.from, statement{
@@ -125,10 +132,12 @@ func (i *importRun) insert(ctx context.Context, batch []legacyRepository) error 
 	if err != nil {
 		return err
 	}
-	var repositories, replicas [][]any
+	var repositories, replicas, out [][]any
 	for _, r := range batch {
 		reason := r.adapt(i.request.Cluster)
-		if reason == "" && slices.Contains(taken, r.id) {
+		if reason != "" {
+			out = append(out, []any{r.id, string(r.key.VirtualStorage), r.key.RelativePath})
+		} else if slices.Contains(taken, r.id) {
 			reason = "its id or path is in the database already"
 		}
 		if reason != "" {
@@ -142,7 +151,7 @@ func (i *importRun) insert(ctx context.Context, batch []legacyRepository) error 
 		for _, p := range r.replicas {
 			replicas = append(replicas, []any{
 				r.id, string(r.key.VirtualStorage), p.storage, p.generation, p.assigned,
-				p.repairDueAt, p.repairRank, p.verifiedAt,
+				p.repairDueAt, p.repairRank, p.verifiedAt, p.repairDueAt != nil,
 			})
 			if p.assigned {
 				i.move.Assignments++
@@ -157,9 +166,14 @@ func (i *importRun) insert(ctx context.Context, batch []legacyRepository) error 
 	}, repositories); err != nil {
 		return err
 	}
+	if err := i.copy(ctx, "left_out", []string{
+		"id", "virtual_storage", "relative_path",
+	}, out); err != nil {
+		return err
+	}
 	return i.copy(ctx, "replicas", []string{
 		"repository_id", "virtual_storage", "storage", "generation", "assigned", "repair_due_at",
-		"repair_rank", "verified_at",
+		"repair_rank", "verified_at", "filling",
 	}, replicas)
 }
 

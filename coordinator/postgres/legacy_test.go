@@ -109,6 +109,8 @@ func TestImport(t *testing.T) {
 	require.Equal(t, map[coordinator.Storage]standing{
 		"gitaly-1": {5, true}, "gitaly-2": {4, true}, "gitaly-3": {coordinator.Absent, true},
 	}, e.replicas(t, 1), "without assignments it is meant to be everywhere")
+	require.False(t, one.Replicas[0].Filling)
+	require.True(t, one.Replicas[1].Filling, "one copy is enough until there are more")
 	require.Equal(t, map[coordinator.Storage]standing{
 		"gitaly-2": {0, true}, "gitaly-3": {coordinator.Absent, true}, "gitaly-9": {0, false},
 	}, e.replicas(t, 2))
@@ -139,7 +141,8 @@ func TestImportRefused(t *testing.T) {
 	require.ErrorIs(t, err, postgres.ErrNoLegacy)
 }
 
-// TestReturn writes with this release, removes a repository, makes one, and goes back.
+// TestReturn writes with this release, removes a repository, makes two, one of them in place of
+// what the import has left out, and goes back. What else was left out stays as it was.
 func TestReturn(t *testing.T) {
 	t.Parallel()
 	e := newExisting(t)
@@ -147,6 +150,13 @@ func TestReturn(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, e.store.Forget(t.Context(), coordinator.Key{
 		VirtualStorage: "default", RelativePath: "five.git",
+	}))
+	require.NoError(t, e.store.Track(t.Context(), coordinator.Tracking{
+		ID:          1<<62 + 1,
+		Key:         coordinator.Key{VirtualStorage: "default", RelativePath: "lost.git"},
+		ReplicaPath: "@cluster/repositories/aa/bb/found", Primary: "gitaly-1",
+		Present:  []coordinator.Storage{"gitaly-1"},
+		Assigned: []coordinator.Storage{"gitaly-1"},
 	}))
 	require.NoError(t, e.store.Track(t.Context(), coordinator.Tracking{
 		ID:          1 << 62,
@@ -170,23 +180,26 @@ func TestReturn(t *testing.T) {
 		})
 		require.NoError(t, err)
 		require.Equal(t, postgres.Move{
-			Repositories: 3, Replicas: 5, Assignments: 4, Removed: 3,
+			Repositories: 4, Replicas: 6, Assignments: 5, Removed: 2,
 		}, move)
 	}
 	require.Equal(t, []string{
 		"1 @hashed/aa/bb/one.git 6 gitaly-2",
 		"2 two.git 0 gitaly-2",
+		"4 four.git 1 other",
 		"4611686018427387904 new.git 0 gitaly-3",
+		"4611686018427387905 lost.git 0 gitaly-1",
 	}, e.rows(t, `SELECT concat_ws(' ', repository_id, relative_path, generation, "primary")
 	                FROM public.repositories ORDER BY repository_id`))
 	require.Equal(t, []string{
-		"1 gitaly-1 5", "1 gitaly-2 6", "2 gitaly-2 0", "2 gitaly-9 0",
-		"4611686018427387904 gitaly-3 0",
+		"1 gitaly-1 5", "1 gitaly-2 6", "2 gitaly-2 0", "2 gitaly-9 0", "4 other 1",
+		"4611686018427387904 gitaly-3 0", "4611686018427387905 gitaly-1 0",
 	}, e.rows(t, `SELECT concat_ws(' ', repository_id, storage, generation)
 	                FROM public.storage_repositories ORDER BY repository_id, storage`),
 		"the stale replica stays behind")
 	require.Equal(t, []string{
 		"2 gitaly-2", "2 gitaly-3", "4611686018427387904 gitaly-1", "4611686018427387904 gitaly-3",
+		"4611686018427387905 gitaly-1",
 	}, e.rows(t, `SELECT concat_ws(' ', repository_id, storage)
 	                FROM public.repository_assignments ORDER BY repository_id, storage`))
 	require.Equal(t, []string{"0"},
