@@ -141,13 +141,9 @@ func TestImportRefused(t *testing.T) {
 	require.ErrorIs(t, err, postgres.ErrNoLegacy)
 }
 
-// TestReturn writes with this release, removes a repository, makes two, one of them in place of
-// what the import has left out, and goes back. What else was left out stays as it was.
-func TestReturn(t *testing.T) {
-	t.Parallel()
-	e := newExisting(t)
-	_, err := e.config.Import(t.Context(), e.request())
-	require.NoError(t, err)
+// change removes a repository, tracks two and appoints a primary.
+func (e existing) change(t *testing.T) {
+	t.Helper()
 	require.NoError(t, e.store.Forget(t.Context(), coordinator.Key{
 		VirtualStorage: "default", RelativePath: "five.git",
 	}))
@@ -165,11 +161,20 @@ func TestReturn(t *testing.T) {
 		Present:  []coordinator.Storage{"gitaly-3"},
 		Assigned: []coordinator.Storage{"gitaly-1", "gitaly-3"},
 	}))
-	_, err = e.store.Appoint(t.Context(), coordinator.Appointment{
+	_, err := e.store.Appoint(t.Context(), coordinator.Appointment{
 		Repository: 1, Storage: "gitaly-2",
 	})
 	require.NoError(t, err)
+}
 
+// TestReturn writes with this release, removes a repository, makes two, one of them in place of
+// what the import has left out, and goes back. What else was left out stays as it was.
+func TestReturn(t *testing.T) {
+	t.Parallel()
+	e := newExisting(t)
+	_, err := e.config.Import(t.Context(), e.request())
+	require.NoError(t, err)
+	e.change(t)
 	enlist(t, e.store)
 	_, err = e.config.Export(t.Context(), postgres.ExportRequest{Target: e.config})
 	require.ErrorIs(t, err, postgres.ErrNotAtRest, "a proxy serves")
