@@ -14,10 +14,13 @@ import (
 func (w *Worker) AwaitAcknowledged(ctx context.Context, awaited coordinator.Sequence) error {
 	held, holds := w.present()
 	var last error
+	ended := held.ended
 	for polls := 0; holds; polls++ {
 		select {
 		case <-time.After(w.pollPause(polls)):
-		case <-held.ended:
+		case <-ended:
+			// Of a worker that has stopped the lease goes on until its time is over.
+			ended = nil
 		case <-ctx.Done():
 			return awaitError(awaited, context.Cause(ctx), last)
 		}
