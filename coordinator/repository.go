@@ -86,8 +86,8 @@ type Replica struct {
 	Storage    Storage
 	Generation Generation
 	// Assigned replicas are meant to be there: they count as copies, unless they are filling,
-	// and are repaired. An
-	// unassigned one serves reads while it is current and is left behind by the next write.
+	// and are repaired. An unassigned one serves reads while it is current and is left behind by
+	// the next write.
 	Assigned bool
 	// Joining marks a replica whose repair is about to end: it is outdated still, but writes
 	// are sent to it already, so that none of them leaves it behind again.
