@@ -11,6 +11,9 @@ import (
 	"praefect/coordinator"
 )
 
+// pollsBound is more often than the store is asked while a lease lasts.
+const pollsBound = 200
+
 // TestAwait waits for another proxy.
 func TestAwait(t *testing.T) {
 	t.Parallel()
@@ -81,6 +84,40 @@ func TestAwaitLost(t *testing.T) {
 		after(200 * time.Millisecond)
 		require.ErrorIs(t, <-done, coordinator.ErrLeaseLost, "it looks at the clocks itself")
 		r.stop()
+	})
+}
+
+// TestAwaitStopping waits in a process that stops while it still applies what others have changed:
+// its lease goes on until its time is over, and the store is not asked without a pause meanwhile.
+func TestAwaitStopping(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store := newLedger()
+		store.with(1, nil)
+		r := start(t, store)
+		<-r.Enlisted()
+		applying := make(chan struct{})
+		r.set(func() { r.block = applying })
+		last := store.invalidate("a")
+		after(period)
+		require.Contains(t, r.saw(), "a")
+		r.cancel()
+		r.holding()
+
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		store.change(func() {
+			store.before = func(string) {
+				if store.count("acknowledged") > pollsBound {
+					cancel()
+				}
+			}
+		})
+		require.ErrorIs(t, r.AwaitAcknowledged(ctx, last), coordinator.ErrLeaseLost)
+		r.notHolding()
+		require.Positive(t, store.count("acknowledged"))
+		close(applying)
+		require.NoError(t, <-r.done)
 	})
 }
 
