@@ -44,6 +44,16 @@ func TestPromisesAreKept(t *testing.T) {
 	}
 }
 
+// TestFormerFailures plays seeds that have found a defect.
+func TestFormerFailures(t *testing.T) {
+	t.Parallel()
+	for seed, defect := range map[uint64]string{
+		96012: "a process that stopped asked the store without a pause until its lease was over",
+	} {
+		require.False(t, Run(t, Draw(seed), false).Failed(), defect)
+	}
+}
+
 // TestDriftIsNoticed has a write recorded that no node has made.
 func TestDriftIsNoticed(t *testing.T) {
 	t.Parallel()
