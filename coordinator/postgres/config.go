@@ -3,6 +3,8 @@ package postgres
 import (
 	"database/sql"
 	"fmt"
+	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -125,6 +127,27 @@ func (c Config) single() (*pgx.ConnConfig, error) {
 	}
 	c.adapt(config)
 	return config, nil
+}
+
+// Addresses are the hosts, each with its port, that are tried in this order; the environment, a
+// service file and defaults of libpq are part of it. Errors match [ErrInvalidConfig].
+func (c Config) Addresses() ([]string, error) {
+	config, err := c.single()
+	if err != nil {
+		return nil, err
+	}
+	addresses := []string{address(config.Host, config.Port)}
+	for _, next := range config.Fallbacks {
+		// A host comes once more where TLS is tried first.
+		if other := address(next.Host, next.Port); !slices.Contains(addresses, other) {
+			addresses = append(addresses, other)
+		}
+	}
+	return addresses, nil
+}
+
+func address(host string, port uint16) string {
+	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
 // adapt makes connections safe behind a pooler by transactions: "exec" prepares nothing.

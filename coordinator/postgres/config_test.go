@@ -43,6 +43,31 @@ func TestSeveralHosts(t *testing.T) {
 	require.NoError(t, open(t, config).Ping(t.Context()))
 }
 
+// TestAddresses names each host once, however often it is tried.
+func TestAddresses(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config    postgres.Config
+		addresses []string
+	}{
+		"one": {postgres.Config{Host: "db", Port: "5433"}, []string{"db:5433"}},
+		"several": {
+			postgres.Config{Host: "::1,10.0.0.2", Port: "5432,6432", SSLMode: "prefer"},
+			[]string{"[::1]:5432", "10.0.0.2:6432"},
+		},
+		"socket": {
+			postgres.Config{Host: "/run/postgresql", Port: "5432"},
+			[]string{"/run/postgresql:5432"},
+		},
+	} {
+		addresses, err := tc.config.Addresses()
+		require.NoError(t, err, name)
+		require.Equal(t, tc.addresses, addresses, name)
+	}
+	_, err := postgres.Config{Port: "many"}.Addresses()
+	require.ErrorIs(t, err, postgres.ErrInvalidConfig)
+}
+
 func TestRefused(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Empty(t)

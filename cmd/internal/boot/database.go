@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -26,8 +27,12 @@ func openDatabase(
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
 
+	addresses, err := config.Addresses()
+	if err != nil {
+		return nil, fmt.Errorf("sql open: %w", err)
+	}
 	log.Info("establishing database connection",
-		zap.String("host", config.Host), zap.String("port", config.Port))
+		zap.String("database_address", strings.Join(addresses, ",")))
 	store, err := postgres.Open(ctx, log.Named("postgres"), config)
 	if err != nil {
 		return nil, fmt.Errorf("sql open: %w", err)
