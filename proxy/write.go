@@ -163,7 +163,7 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 // result tells how the call went on the nodes.
 func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator.Result {
 	result := coordinator.Result{
-		Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil,
+		Votes: votes, Refused: r.live.Refused(), PrimaryOK: answer.Ended && answer.Err == nil,
 		Idle: r.call.commands.none(), Cause: answer.Cause, Transaction: r.live.ID(),
 		Failures: map[transaction.Voter]error{},
 	}
