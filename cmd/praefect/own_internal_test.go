@@ -72,13 +72,16 @@ func TestOwnSecurity(t *testing.T) {
 		"authority of the nodes": {
 			port: plain, nodes: configfile.NodeTLS{CAPath: files.Authority},
 		},
-		"authority unknown":            {port: plain, fails: "certificate signed by unknown authority"},
-		"host not in the certificate":  {port: plain, host: "127.0.0.1", tls: identity, fails: "127.0.0.1"},
+		"authority unknown": {port: plain, fails: "signed by unknown authority"},
+		"host not in the certificate": {
+			port: plain, host: "127.0.0.1", tls: identity, fails: "127.0.0.1",
+		},
 		"certificate of the server":    {port: mutual, tls: strict},
 		"certificate for nodes":        {port: clients, tls: foreign, nodes: nodes},
 		"certificate of somebody else": {port: clients, tls: foreign, fails: "certificate"},
 		"certificate that is not there": {
-			port: clients, tls: foreign, nodes: broken, fails: "[node_tls]: load certificate key pair",
+			port: clients, tls: foreign, nodes: broken,
+			fails: "[node_tls]: load certificate key pair",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -68,7 +68,7 @@ type Worker struct {
 	mu sync.Mutex // guards the field below
 	// busy counts the copies to and from each storage.
 	busy map[end]int
-	// freed receives a value when a copy has ended, or more may be due; one is enough to look again.
+	// freed receives a value when a copy has ended, or more may be due; one is enough.
 	freed chan struct{}
 }
 

@@ -24,6 +24,19 @@ func issued(t *testing.T) authority.Files {
 	return files
 }
 
+// files are what one of the tables names.
+type files struct{ certificate, key, authority, inline string }
+
+func (f files) text(table, authorities string) string {
+	text := fmt.Sprintf("[%s]\ncertificate_path = %q\nkey_path = %q\n%s = %q\n",
+		table, f.certificate, f.key, authorities, f.authority)
+	if f.inline != "" {
+		text += fmt.Sprintf("key = %q\n", f.inline)
+	}
+
+	return text
+}
+
 // TestValidateCertificates looks into the files of both tables. What is found is told, and keeps no
 // command from running.
 func TestValidateCertificates(t *testing.T) {
@@ -35,33 +48,34 @@ func TestValidateCertificates(t *testing.T) {
 	require.NoError(t, err)
 
 	const mismatch = "load certificate key pair: tls: private key does not match public key"
-	for name, tc := range map[string]struct{ certificate, key, authority, inline, want string }{
-		"good":             {good.Certificate, good.Key, good.Authority, "", ""},
-		"good, key inline": {good.Certificate, "", "", string(key), ""},
+	const none = "no certificate in PEM format: "
+	for name, tc := range map[string]struct {
+		files
+		want string
+	}{
+		"good":             {files{good.Certificate, good.Key, good.Authority, ""}, ""},
+		"good, key inline": {files{good.Certificate, "", "", string(key)}, ""},
 		"mismatch": {
-			good.Certificate, other.Key, "", "", "TABLE.key_path: " + mismatch,
+			files{good.Certificate, other.Key, "", ""}, "TABLE.key_path: " + mismatch,
 		},
 		"mismatch, key inline": {
-			other.Certificate, "", "", string(key), "TABLE.key: " + mismatch,
+			files{other.Certificate, "", "", string(key)}, "TABLE.key: " + mismatch,
 		},
 		"certificate is none": {
-			garbage, good.Key, "", "",
-			`TABLE.certificate_path: no certificate in PEM format: "` + garbage + `"`,
+			files{garbage, good.Key, "", ""}, "TABLE.certificate_path: " + none + garbage,
 		},
 		"certificate is a key": {
-			good.Key, good.Key, "", "",
-			`TABLE.certificate_path: no certificate in PEM format: "` + good.Key + `"`,
+			files{good.Key, good.Key, "", ""}, "TABLE.certificate_path: " + none + good.Key,
 		},
 		"key is none": {
-			good.Certificate, garbage, "", "", "TABLE.key_path: load certificate key pair: " +
-				"tls: failed to find any PEM data in key input",
+			files{good.Certificate, garbage, "", ""}, "TABLE.key_path: load certificate key " +
+				"pair: tls: failed to find any PEM data in key input",
 		},
 		"authorities are none": {
-			good.Certificate, good.Key, garbage, "",
-			`TABLE.AUTHORITIES: no certificate in PEM format: "` + garbage + `"`,
+			files{good.Certificate, good.Key, garbage, ""}, "TABLE.AUTHORITIES: " + none + garbage,
 		},
-		"key cannot be read": {
-			good.Certificate, "/none", "", "", `TABLE.key_path: doesn't exist: "/none"`,
+		"key is not there": {
+			files{good.Certificate, "/none", "", ""}, "TABLE.key_path: doesn't exist: /none",
 		},
 	} {
 		for table, authorities := range map[string]string{
@@ -70,31 +84,28 @@ func TestValidateCertificates(t *testing.T) {
 			if table == "node_tls" && tc.inline != "" {
 				continue // There is no such key.
 			}
-			text := fmt.Sprintf("listen_addr = 'x:1'\ntls_listen_addr = 'x:2'\n[%s]\n"+
-				"certificate_path = %q\nkey_path = %q\n%s = %q\n", table, tc.certificate, tc.key,
-				authorities, tc.authority)
-			if tc.inline != "" {
-				text += fmt.Sprintf("key = %q\n", tc.inline)
-			}
+			text := tc.files.text(table, authorities)
 			if table == "node_tls" {
-				text += fmt.Sprintf("[tls]\ncertificate_path = %q\nkey_path = %q\n",
-					good.Certificate, good.Key)
+				text += files{good.Certificate, good.Key, "", ""}.text("tls", "client_ca_path")
 			}
-			loaded, err := configfile.Load(write(t, text+storages))
-			require.NoError(t, err)
-			require.NoError(t, loaded.Validate())
-			var said []string
-			for _, finding := range loaded.Findings() {
-				said = append(said, finding.String())
-			}
-			var want []string
-			if tc.want != "" {
-				names := strings.NewReplacer("TABLE", table, "AUTHORITIES", authorities)
-				want = []string{names.Replace(tc.want)}
-			}
-			require.Equal(t, want, said, "%s: %s", table, name)
+			names := strings.NewReplacer("TABLE", table, "AUTHORITIES", authorities)
+			require.Equal(t, names.Replace(tc.want), found(t, text), "%s: %s", table, name)
 		}
 	}
+}
+
+// found returns what is said about a file, without quotes. Nothing of it is an error.
+func found(t *testing.T, text string) string {
+	t.Helper()
+	loaded, err := configfile.Load(write(t, "tls_listen_addr = 'x:2'\n"+text+storages))
+	require.NoError(t, err)
+	require.NoError(t, loaded.Validate())
+	var said []string
+	for _, finding := range loaded.Findings() {
+		said = append(said, strings.ReplaceAll(finding.String(), `"`, ""))
+	}
+
+	return strings.Join(said, "\n")
 }
 
 // storages make a file complete.
