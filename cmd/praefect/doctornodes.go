@@ -179,8 +179,9 @@ func examineToken(
 		address: node.Address, storages: map[string][]string{node.Storage: {node.VirtualStorage}},
 	}
 	if !p.compare(info.GetStorageStatuses()) {
-		c.add("storage", stateFail, strings.Join(p.problems, "; "), "the name here has to be that of a storage in "+
-			"the node's configuration, and the node must be able to write to its directory")
+		c.add("storage", stateFail, strings.Join(p.problems, "; "),
+			"the name here has to be that of a storage in the node's configuration, and the node "+
+				"must be able to write to its directory")
 	} else {
 		c.ok("storage", "%q is readable and writable", node.Storage)
 	}
