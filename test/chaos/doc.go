@@ -43,8 +43,7 @@
 // run itself failed. On a slow machine a run goes on for up to half as long again until there was
 // enough of all. In one of less than two minutes a single fault may take most of the time, so the
 // writes that are needed are fewer by the square of its length. Then the directory with logs, disks
-// and history is kept, and the
-// command to run it again is printed.
+// and history is kept, and the command to run it again is printed.
 //
 // # Sabotage
 //

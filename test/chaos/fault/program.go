@@ -20,8 +20,8 @@ const (
 	Doubt Program = "doubt"
 	// Deaf lets a proxy hear nothing from the database while the disk of a node is full.
 	Deaf Program = "deaf"
-	// Node has one node down nearly all the time, killed or frozen, and nothing else broken: what is
-	// promised of availability is judged by it.
+	// Node has one node down nearly all the time, killed or frozen, and nothing else broken: what
+	// is promised of availability is judged by it.
 	Node Program = "node"
 	// Nothing shows what clients get when all is well, to compare with.
 	Nothing Program = "nothing"
