@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"errors"
 	"io"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -56,6 +57,32 @@ func TestRefusedTurnIsExplained(t *testing.T) {
 			require.Equal(t, "none", got.outcome)
 		})
 	}
+}
+
+// TestTurnOutlastsLocks has a secondary that takes its time to end a write whose vote was lost.
+func TestTurnOutlastsLocks(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	aborted, locked := make(chan struct{}), make(chan struct{})
+	unlock := sync.OnceFunc(func() { close(locked) })
+	defer unlock()
+	c.nodes[0].on(createBranch, change("v"))
+	c.nodes[1].on(createBranch, change("w"))
+	c.nodes[2].on(createBranch, func(v *visit) error {
+		err := change("x")(v)
+		close(aborted)
+		<-locked
+		return err
+	})
+	done := make(chan result, 1)
+	go func() { done <- c.createBranch(t.Context()) }()
+	<-aborted
+	require.Never(t, func() bool { return !c.state(relativePath).TurnHeld },
+		patience/50, patience/1000)
+	unlock()
+	require.Equal(t, codes.Aborted, status.Code((<-done).err))
+	require.False(t, c.state(relativePath).TurnHeld)
+	require.Equal(t, []string{"node-1", "node-2", "node-3"}, c.current(), "nobody is blamed")
 }
 
 // elect makes the second node the primary, as another process would.

@@ -152,10 +152,11 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 			r.call.visit.log().Error("votes did not settle", zap.Inline(r.call.key))
 		}
 	}
-	if votes := r.live.Summary(); votes.Prepared || votes.Failed || r.call.commands.none() {
+	if votes := r.live.Summary(); votes.Recorded > 0 || votes.Failed || r.call.commands.none() {
 		return votes
 	}
-	// Nobody voted, so the end of the calls is the only evidence.
+	// If nobody voted, the end of the calls is the only evidence. If the vote is lost, the turn is
+	// kept while nodes remove their locks, which the next write would run into.
 	r.fan.Settle(r.handler.config.Grace)
 	return r.live.Summary()
 }
