@@ -158,8 +158,8 @@ func (c *Checker) Report(
 	}
 }
 
-// judge takes a verdict into the state of a storage and logs what it changes, and that a storage was
-// never healthy.
+// judge takes a verdict into the state of a storage and logs what it changes, also that the storage
+// is not healthy from the beginning.
 func (c *Checker) judge(about *node, verdict Verdict, reason error) {
 	about.mu.Lock()
 	defer about.mu.Unlock()
