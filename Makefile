@@ -10,6 +10,9 @@ GENERATE              := cd proxy/gitalypb/generate && GOFLAGS= GOWORK=off $(GO)
 # What Debian has to provide; the race detector needs a C compiler.
 PACKAGES              := ca-certificates git postgresql
 
+# What stands between clients, proxies and databases in test/acceptance, and the tool of Prometheus.
+SERVERS               := pgbouncer haproxy dnsmasq-base prometheus
+
 # Tests that run whole clusters of processes: one package at a time, as each takes the whole machine, and
 # without the race detector, which does not reach into processes.
 CLUSTERS              := test/e2e test/interop test/acceptance
@@ -38,7 +41,7 @@ run: packages build ## start the same cluster, print where to push to, and stay 
 	$(BIN)/praefect-demo run
 
 .PHONY: test
-test: PACKAGES += gcc
+test: PACKAGES += gcc $(SERVERS)
 test: packages ## every test: the code's with the race detector, then whole clusters
 	$(GO) test -race -timeout 20m $$($(GO) list ./... | grep -v $(CLUSTERS:%=-e /%$$))
 	$(GO) test -race -tags failpoints,sabotage ./transaction/failpoint
@@ -46,7 +49,7 @@ test: packages ## every test: the code's with the race detector, then whole clus
 	$(GO) test -p 1 -timeout 30m $(CLUSTERS:%=./%)
 
 .PHONY: acceptance
-acceptance: PACKAGES += gcc pgbouncer haproxy dnsmasq prometheus
+acceptance: PACKAGES += gcc $(SERVERS)
 acceptance: packages ## prove what operators' documents state, with the real programs; ROW=T0[12] for some
 	$(GO) run ./test/requirements -run '$(ROW)'
 

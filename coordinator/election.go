@@ -45,7 +45,20 @@ func (c *Coordinator) lead(ctx context.Context, group *group, found route) (rout
 		case <-ctx.Done():
 			return route{}, fmt.Errorf("wait for a primary: %w", context.Cause(ctx))
 		}
+		var err error
+		if found, err = group.again(ctx, found); err != nil {
+			return route{}, err
+		}
 	}
+}
+
+// again reads a route once more, as another process may have changed it.
+func (g *group) again(ctx context.Context, found route) (route, error) {
+	fresh, err := g.routes.get(ctx, found.relativePath())
+	if err == nil && fresh.id != found.id {
+		err = ErrRepositoryNotFound
+	}
+	return fresh, err
 }
 
 // elect finds a primary that is healthy and current, and makes one if there is none. It holds the

@@ -44,6 +44,8 @@ func (o Outcome) String() string {
 type Result struct {
 	// Votes is the summary of the vote; zero if nobody could vote.
 	Votes transaction.Summary
+	// Refused is why the turn did not come, if it did not.
+	Refused error
 	// PrimaryOK says that the primary's call ended without an error.
 	PrimaryOK bool
 	// OK are the voters whose call ended without an error, the primary among them.
@@ -63,8 +65,8 @@ type Result struct {
 // Finish ends a write: it records what was changed without a vote, makes a created repository
 // visible or has it removed, gives the turn back, and says what became of the write. It goes on
 // when the context ends, within a bound. The error tells why a write that its primary answered
-// with success must not be acknowledged; it matches [ErrOutcomeUnknown], [ErrBusy] when nothing was
-// changed because the turn did not come, or [ErrCreationUndone].
+// with success must not be acknowledged; it matches [ErrOutcomeUnknown], [ErrCreationUndone], or
+// what [Write.TakeTurn] returned when nothing was changed because the turn did not come.
 func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	defer w.leave(ctx)
 	config := w.coordinator.config
@@ -98,6 +100,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 // facts are what the decision at the end of a write depends on.
 type facts struct {
 	votes     transaction.Summary
+	refused   error
 	primaryOK bool
 	// ok are the participants whose call ended without an error.
 	ok, primary set
@@ -135,7 +138,7 @@ func (w *Write) undecided() bool {
 
 func (w *Write) decide(result Result) decision {
 	return decide(facts{
-		votes: result.Votes, primaryOK: result.PrimaryOK,
+		votes: result.Votes, refused: result.Refused, primaryOK: result.PrimaryOK,
 		ok:        w.group.voters(result.OK) & w.members,
 		primary:   w.group.voters([]transaction.Voter{transaction.Voter(w.plan.Primary)}),
 		undecided: w.undecided() && !w.plan.Creation,
@@ -175,12 +178,27 @@ func (f facts) decide() decision {
 	case f.alwaysVerify:
 		return f.beside()
 	case votes.Busy:
-		return decision{verify: verify, outcome: OutcomeNone, err: ErrBusy}
+		return decision{verify: verify, outcome: OutcomeNone, err: f.refusal()}
 	case f.nothing():
 		return decision{verify: verify, outcome: OutcomeNone}
 	default:
 		return f.unvoted(verify)
 	}
+}
+
+// refusal is why the turn did not come, in words for clients.
+func (f facts) refusal() error {
+	for _, told := range []error{
+		ErrBusy, ErrPrimaryChanged, ErrRepositoryNotFound, ErrLeaseLost, ErrMetadataUnavailable,
+	} {
+		if errors.Is(f.refused, told) {
+			return f.refused
+		}
+	}
+	if f.refused == nil {
+		return ErrBusy
+	}
+	return fmt.Errorf("%w: %w", ErrBusy, f.refused)
 }
 
 // left decides on a call that recovery has to look after: its primary may have committed without

@@ -1,6 +1,7 @@
 package coordinator
 
 import (
+	"context"
 	"maps"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 // decideCase is one row of the table of outcomes. The primary is a.
 type decideCase struct {
 	votes     votes
+	refused   error
 	failed    bool
 	ok        string
 	creation  bool
@@ -115,6 +117,18 @@ func busyCases() map[string]decideCase {
 			votes: votes{Prepared: true, Busy: true}, failed: true,
 			want: OutcomeNone, err: ErrBusy,
 		},
+		"removed meanwhile": {
+			votes: votes{Busy: true}, refused: ErrRepositoryNotFound, failed: true,
+			want: OutcomeNone, err: ErrRepositoryNotFound,
+		},
+		"another primary meanwhile": {
+			votes: votes{Busy: true}, refused: ErrPrimaryChanged, ok: "abc",
+			want: OutcomeNone, err: ErrPrimaryChanged,
+		},
+		"refused for another reason": {
+			votes: votes{Busy: true}, refused: context.Canceled, failed: true,
+			want: OutcomeNone, err: ErrBusy,
+		},
 		"busy before anybody prepared": {
 			votes: votes{Busy: true}, ok: "abc", want: OutcomeNone, err: ErrBusy,
 		},
@@ -213,7 +227,8 @@ func TestDecide(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got := decide(facts{
-				votes: tc.votes, primaryOK: !tc.failed, ok: letters(tc.ok), primary: letters("a"),
+				votes: tc.votes, refused: tc.refused, primaryOK: !tc.failed,
+				ok: letters(tc.ok), primary: letters("a"),
 				creation: tc.creation, neverWrites: tc.never, locksFirst: tc.locks,
 				alwaysVerify: tc.verify, several: tc.several, unseen: tc.unseen,
 			})

@@ -123,10 +123,16 @@ func wait(ctx context.Context, freed <-chan struct{}, pause time.Duration) error
 
 // gaveUp says why a turn did not come in time.
 func gaveUp(ctx context.Context) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return fmt.Errorf("wait for the turn of another process: %w", ErrBusy)
+	return fmt.Errorf("wait for the turn of another process: %w", overdue(ctx))
+}
+
+// overdue is [ErrBusy] when the time for a wait is over, otherwise why it was given up.
+func overdue(ctx context.Context) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		return ErrBusy
 	}
-	return fmt.Errorf("wait for the turn of another process: %w", context.Cause(ctx))
+	return cause
 }
 
 // close ends a turn under which nothing was committed that is not recorded.

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"praefect/coordinator"
@@ -269,18 +270,28 @@ func TestTurnGivenUp(t *testing.T) {
 func TestLead(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		meanwhile func(r *rig)
+		meanwhile func(t *testing.T, r *rig)
 		want      error
 		waits     time.Duration
 	}{
 		"others can": {
-			func(*rig) {}, coordinator.ErrPrimaryUnreachable, 3 * time.Second,
+			func(*testing.T, *rig) {}, coordinator.ErrPrimaryUnreachable, 3 * time.Second,
 		},
 		"it comes back": {
-			func(r *rig) { r.health.set() }, nil, time.Second,
+			func(_ *testing.T, r *rig) { r.health.set() }, nil, time.Second,
 		},
 		"all agree that it is lost": {
-			func(r *rig) { r.agreed.set("a") }, nil, time.Second,
+			func(_ *testing.T, r *rig) { r.agreed.set("a") }, nil, time.Second,
+		},
+		"another finds another primary": {
+			func(t *testing.T, r *rig) {
+				t.Helper()
+				other := setupOn(t, r.store, coordinator.Config{})
+				other.health.set("a")
+				_, err := other.Read(t.Context(), key(), coordinator.ReadOptions{PrimaryOnly: true})
+				assert.NoError(t, err)
+				assert.NoError(t, r.hear(t.Context()))
+			}, nil, time.Second,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -292,7 +303,7 @@ func TestLead(t *testing.T) {
 				r.health.set("a")
 				go func() {
 					<-time.After(time.Second)
-					tc.meanwhile(r)
+					tc.meanwhile(t, r)
 				}()
 				begin := time.Now()
 				_, err := r.Read(t.Context(), key(), coordinator.ReadOptions{PrimaryOnly: true})
@@ -338,6 +349,17 @@ func TestOverran(t *testing.T) {
 // rows that are left call everybody current, and the one without it primary.
 func TestTailLost(t *testing.T) {
 	t.Parallel()
+	for name, away := range map[string]time.Duration{"at once": 0, "away again": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) { loseTail(t, away) })
+		})
+	}
+}
+
+// loseTail has the store away for a time when it is to be put in order.
+func loseTail(t *testing.T, away time.Duration) {
+	t.Helper()
 	r := setup(t, coordinator.Config{})
 	id := r.repository(t, path)
 	before, err := r.store.Load(t.Context(), id)
@@ -347,6 +369,11 @@ func TestTailLost(t *testing.T) {
 	r.store.forgets = true
 	commit(t, r.write(t, coordinator.WriteOptions{}), "b", "c")
 	r.store.forgets = false
+	r.store.set(func(s *store) { s.away = away > 0 })
+	go func() {
+		<-time.After(away)
+		r.store.set(func(s *store) { s.away = false })
+	}()
 	r.TailLost(t.Context())
 
 	after, err := r.store.Load(t.Context(), id)

@@ -2,7 +2,6 @@ package coordinator
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -90,10 +89,7 @@ func (l *lines) take(ctx context.Context, in *line) (*ticket, error) {
 	case <-ctx.Done():
 	}
 	l.release(in, mine)
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return nil, fmt.Errorf("wait for the turn: %w", ErrBusy)
-	}
-	return nil, fmt.Errorf("wait for the turn: %w", context.Cause(ctx))
+	return nil, fmt.Errorf("wait for the turn: %w", overdue(ctx))
 }
 
 func (l *lines) enqueue(in *line, mine *ticket) error {

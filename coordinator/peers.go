@@ -123,21 +123,39 @@ func (r *recent) list() []recentWrite {
 // TailLost has the repositories put in order that were written to lately: the store may have lost
 // its latest statements, and with them who missed a write. What this proxy has recorded is
 // recorded again where it is gone, since a comparison alone would believe whoever was primary
-// before. Then replicas are compared.
+// before. Then replicas are compared. It goes on until the store has answered for each of them, or
+// the context ends.
 func (c *Coordinator) TailLost(ctx context.Context) {
+	pause := c.random.Backoff(recordPauseMin, recordPauseMax)
 	for _, write := range c.recent.list() {
-		id := zap.Int64("repository_id", int64(write.kept.Repository))
-		restored, err := c.store.Restore(ctx, write.kept)
-		if err != nil {
-			c.log.Error("record that may be lost is not restored", id, zap.Error(err))
-		}
-		if restored {
-			c.log.Warn("record that the database had lost is restored", id,
-				zap.Int64("generation", int64(write.kept.Generation)))
-		}
-		err = c.store.Settle(ctx, write.kept.Repository, Settling{Storages: write.asked})
-		if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
-			c.log.Warn("comparison of replicas is not scheduled", id, zap.Error(err))
+		pause.Reset()
+		for !c.restore(ctx, write) {
+			select {
+			case <-time.After(pause.NextBackOff()):
+			case <-ctx.Done():
+				return
+			}
 		}
 	}
+}
+
+// restore puts one write in order. It returns false if the store did not answer.
+func (c *Coordinator) restore(ctx context.Context, write recentWrite) bool {
+	id := zap.Int64("repository_id", int64(write.kept.Repository))
+	restored, err := c.store.Restore(ctx, write.kept)
+	if err != nil {
+		c.log.Error("record that may be lost is not restored", id, zap.Error(err))
+		if errors.Is(err, ErrMetadataUnavailable) {
+			return false
+		}
+	}
+	if restored {
+		c.log.Warn("record that the database had lost is restored", id,
+			zap.Int64("generation", int64(write.kept.Generation)))
+	}
+	err = c.store.Settle(ctx, write.kept.Repository, Settling{Storages: write.asked})
+	if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
+		c.log.Warn("comparison of replicas is not scheduled", id, zap.Error(err))
+	}
+	return !errors.Is(err, ErrMetadataUnavailable)
 }

@@ -61,7 +61,8 @@ type store struct {
 	outages, lost int
 	// forgets makes every record one that is in the tail that a failover loses.
 	forgets bool
-	// down makes every record, and the completion of creations, fail; away everything about turns.
+	// down makes every record, and the completion of creations, fail; away everything about turns,
+	// and what a failover has lost.
 	down, away bool
 	// late keeps the opening of turns back until it is closed, answered or not.
 	late    chan struct{}
@@ -189,6 +190,13 @@ func (s *store) isAway() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.away
+}
+
+func (s *store) Restore(ctx context.Context, lost coordinator.Kept) (bool, error) {
+	if s.isAway() {
+		return false, coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.Restore(ctx, lost)
 }
 
 func (s *store) Record(

@@ -152,10 +152,11 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 			r.call.visit.log().Error("votes did not settle", zap.Inline(r.call.key))
 		}
 	}
-	if votes := r.live.Summary(); votes.Prepared || votes.Failed || r.call.commands.none() {
+	if votes := r.live.Summary(); votes.Recorded > 0 || votes.Failed || r.call.commands.none() {
 		return votes
 	}
-	// Nobody voted, so the end of the calls is the only evidence.
+	// If nobody voted, the end of the calls is the only evidence. If the vote is lost, the turn is
+	// kept while nodes remove their locks, which the next write would run into.
 	r.fan.Settle(r.handler.config.Grace)
 	return r.live.Summary()
 }
@@ -163,7 +164,7 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 // result tells how the call went on the nodes.
 func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator.Result {
 	result := coordinator.Result{
-		Votes: votes, PrimaryOK: answer.Ended && answer.Err == nil,
+		Votes: votes, Refused: r.live.Refused(), PrimaryOK: answer.Ended && answer.Err == nil,
 		Idle: r.call.commands.none(), Cause: answer.Cause, Transaction: r.live.ID(),
 		Failures: map[transaction.Voter]error{},
 	}

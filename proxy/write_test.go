@@ -400,44 +400,6 @@ func TestClientGoesAwayBetweenVotes(t *testing.T) {
 	require.Equal(t, []string{"node-1", "node-2", "node-3"}, c.current())
 }
 
-func TestHooksAreHeldBackUntilTheTurn(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t)
-	c.onAll(setHooks, func(v *visit) error {
-		var data []byte
-		for {
-			var request gitalypb.SetCustomHooksRequest
-			err := v.RecvMsg(&request)
-			if errors.Is(err, io.EOF) {
-				break
-			}
-			if err != nil {
-				return err
-			}
-			data = append(data, request.GetData()...)
-		}
-		for _, phase := range []gitalypb.VoteTransactionRequest_Phase{
-			preparing, prepared, committed,
-		} {
-			if v.vote(phase, string(data)) != commit {
-				return errAborted
-			}
-		}
-		return v.SendMsg(&gitalypb.SetCustomHooksResponse{})
-	})
-	stream, err := gitalypb.NewRepositoryServiceClient(c.client).SetCustomHooks(t.Context())
-	require.NoError(t, err)
-	require.NoError(t, stream.Send(&gitalypb.SetCustomHooksRequest{Repository: target()}))
-	for range 5 {
-		require.NoError(t, stream.Send(&gitalypb.SetCustomHooksRequest{Data: []byte("hook")}))
-	}
-	require.Zero(t, c.nodes[0].called(setHooks), "no node sees a request that is not complete")
-	_, err = stream.CloseAndRecv()
-	require.NoError(t, err)
-	require.Equal(t, []string{"node-1", "node-2", "node-3"}, c.current())
-	require.EqualValues(t, 1, c.state(relativePath).Generation)
-}
-
 func TestCreation(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -2,9 +2,7 @@ package main
 
 import (
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
@@ -19,30 +17,6 @@ import (
 	"praefect/proxy/certificate"
 	"praefect/proxy/gitalypb"
 )
-
-var errNoAddress = errors.New("no Praefect address configured")
-
-// localAddress is where the Praefect of this configuration listens.
-func localAddress(config *configfile.Loaded) (string, error) {
-	switch {
-	case config.SocketPath != "":
-		return config.Socket(), nil
-	case config.ListenAddr != "":
-		return withScheme("tcp", config.ListenAddr), nil
-	case config.TLSListenAddr != "":
-		return withScheme("tls", config.TLSListenAddr), nil
-	default:
-		return "", errNoAddress
-	}
-}
-
-func withScheme(scheme, address string) string {
-	if strings.Contains(address, "://") {
-		return address
-	}
-
-	return scheme + "://" + address
-}
 
 // dialPlain makes a connection without the channel back that votes need. Nothing is sent before the
 // first call. Neither Praefect nor nodes negotiate a protocol below TLS.
@@ -78,16 +52,6 @@ func dialSigned(
 	}
 
 	return conn, nil
-}
-
-// dialPraefect returns a connection to the Praefect of this configuration. The caller closes it.
-func dialPraefect(config *configfile.Loaded) (*grpc.ClientConn, error) {
-	address, err := localAddress(config)
-	if err != nil {
-		return nil, err
-	}
-
-	return dialPlain(address, config.Auth.Secret(), nil)
 }
 
 // nodeSecurity returns how nodes behind TLS are met, as [node_tls] says.

@@ -27,10 +27,12 @@ func newExisting(t *testing.T) existing {
 		" user="+config.User+" dbname="+config.DBName)
 	require.NoError(t, err)
 	t.Cleanup(pool.Close)
-	script, err := os.ReadFile("testdata/existing.sql")
-	require.NoError(t, err)
-	_, err = pool.Exec(t.Context(), string(script))
-	require.NoError(t, err)
+	for _, file := range []string{"testdata/existing_schema.sql", "testdata/existing.sql"} {
+		script, err := os.ReadFile(file)
+		require.NoError(t, err)
+		_, err = pool.Exec(t.Context(), string(script))
+		require.NoError(t, err)
+	}
 	return existing{config: config, store: open(t, config), pool: pool}
 }
 
@@ -209,4 +211,26 @@ func TestReturn(t *testing.T) {
 	                FROM public.repository_assignments ORDER BY repository_id, storage`))
 	require.Equal(t, []string{"0"},
 		e.rows(t, "SELECT count(*)::text FROM public.replication_queue"))
+}
+
+// TestReturnOfMany removes more repositories than the existing release's triggers can tell of in
+// one notification.
+func TestReturnOfMany(t *testing.T) {
+	t.Parallel()
+	const many = 300
+	e := newExisting(t)
+	_, err := e.config.Import(t.Context(), e.request())
+	require.NoError(t, err)
+	_, err = e.pool.Exec(t.Context(), `
+		INSERT INTO public.repositories (repository_id, virtual_storage, relative_path, generation)
+		SELECT n, 'default', '@hashed/' || repeat(md5(n::text), 2) || '.git', 0
+		  FROM generate_series(1001, 1000 + $1) AS n`, many)
+	require.NoError(t, err)
+	_, err = e.pool.Exec(t.Context(), "DELETE FROM public.repositories WHERE generation = 0")
+	require.ErrorContains(t, err, "payload string too long", "the tables are as the triggers say")
+	move, err := e.config.Export(t.Context(), postgres.ExportRequest{Target: e.config})
+	require.NoError(t, err)
+	require.Equal(t, many, move.Removed)
+	require.Equal(t, []string{"1", "2", "3", "4", "5"}, e.rows(t,
+		"SELECT repository_id::text FROM public.repositories ORDER BY repository_id"))
 }

@@ -11,10 +11,14 @@ import (
 const (
 	// defaultPoll finds what became due without this process knowing.
 	defaultPoll = time.Second
-	// defaultTarget and defaultSource: a copy is bound by disks and network, and nodes have
-	// clients to serve.
+	// defaultTarget: a copy is bound by disks and network, and nodes have clients to serve; but one
+	// that takes hours must not hold up all others.
 	defaultTarget = 2
-	defaultSource = 4
+	// sourceShare is how much more is copied from a storage at once than to it by default: with
+	// three replicas two sources fill one target, or one source two targets.
+	sourceShare = 2
+	// defaultBatch leaves the rest to other proxies.
+	defaultBatch = 10
 	// defaultClaim is how long a replica of a dead process stays unrepaired.
 	defaultClaim = 10 * time.Second
 	// defaultCopy is enough for a terabyte at 50 MB/s.
@@ -46,8 +50,11 @@ const (
 type Config struct {
 	// Poll is how often due replicas are looked for without being told. Default 1 s.
 	Poll time.Duration
-	// PerTarget and PerSource bound the copies to and from one storage at once. Default 2 and 4.
+	// PerTarget and PerSource bound the copies to and from one storage at once. Default 2, and
+	// twice PerTarget.
 	PerTarget, PerSource int
+	// Batch bounds how many replicas of one storage are claimed at once. Default 10.
+	Batch int
 	// Claim is how long the right to repair a replica outlives a process that dies. Default 10 s.
 	Claim time.Duration
 	// Copy bounds each copy that is made while writes go on. Default 6 h.
@@ -65,9 +72,9 @@ type Config struct {
 	// Afresh is the number of failures after which the replica is removed and copied anew.
 	// Default 3.
 	Afresh int
-	// LatencyBuckets are the upper bounds in seconds of the histograms of repairs. Default: those
-	// of the Prometheus library.
-	LatencyBuckets []float64
+	// LatencyBuckets are the upper bounds in seconds of the histograms of repairs, ClaimBuckets
+	// those of the histogram of claims. Default: those of the Prometheus library.
+	LatencyBuckets, ClaimBuckets []float64
 	// Random replaces the randomness of this process if it is not nil. It must be safe for
 	// concurrent use.
 	Random rand.Source
@@ -76,7 +83,8 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	c.Poll = cmp.Or(c.Poll, defaultPoll)
 	c.PerTarget = cmp.Or(c.PerTarget, defaultTarget)
-	c.PerSource = cmp.Or(c.PerSource, defaultSource)
+	c.PerSource = cmp.Or(c.PerSource, sourceShare*c.PerTarget)
+	c.Batch = cmp.Or(c.Batch, defaultBatch)
 	c.Claim = cmp.Or(c.Claim, defaultClaim)
 	c.Copy = cmp.Or(c.Copy, defaultCopy)
 	c.Join = cmp.Or(c.Join, defaultJoin)
@@ -92,9 +100,10 @@ func (c Config) withDefaults() Config {
 func (c Config) validate() error {
 	for name, value := range map[string]int64{
 		"poll": int64(c.Poll), "copies per target": int64(c.PerTarget),
-		"copies per source": int64(c.PerSource), "claim": int64(c.Claim), "copy": int64(c.Copy),
-		"join": int64(c.Join), "hold": int64(c.Hold), "quick": int64(c.Quick),
-		"back-off": int64(c.BackoffMin), "failures": int64(c.Afresh),
+		"copies per source": int64(c.PerSource), "batch": int64(c.Batch),
+		"claim": int64(c.Claim), "copy": int64(c.Copy), "join": int64(c.Join),
+		"hold": int64(c.Hold), "quick": int64(c.Quick), "back-off": int64(c.BackoffMin),
+		"failures": int64(c.Afresh),
 	} {
 		if value < 0 {
 			return fmt.Errorf("%w: %s is negative", ErrInvalidConfig, name)

@@ -43,8 +43,9 @@ func newMetrics(registerer prometheus.Registerer, config Config) (*metrics, erro
 			Help: "Ended repairs by result: repaired, failed, or postponed before they began",
 		}, []string{"virtual_storage", "gitaly_storage", "result"}),
 		claims: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "gitaly_praefect_reconciliation_scheduling_seconds",
-			Help: "The time spent performing a single reconciliation scheduling run.",
+			Name:    "gitaly_praefect_reconciliation_scheduling_seconds",
+			Help:    "The time spent performing a single reconciliation scheduling run.",
+			Buckets: config.ClaimBuckets,
 		}),
 	}
 	for _, kind := range kinds() {

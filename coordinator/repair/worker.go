@@ -68,7 +68,7 @@ type Worker struct {
 	mu sync.Mutex // guards the field below
 	// busy counts the copies to and from each storage.
 	busy map[end]int
-	// freed receives a value when a copy has ended; one is enough to look again.
+	// freed receives a value when a copy has ended, or more may be due; one is enough.
 	freed chan struct{}
 }
 
@@ -144,6 +144,17 @@ func (w *Worker) begin(ctx context.Context, repairs *sync.WaitGroup) {
 			w.run(ctx, claim, begun)
 		})
 	}
+	if len(claims) >= w.config.Batch {
+		w.again() // There may be more than a batch, and room for it.
+	}
+}
+
+// again has the worker look for more.
+func (w *Worker) again() {
+	select {
+	case w.freed <- struct{}{}:
+	default:
+	}
 }
 
 // targets lists the healthy storages with room for more copies.
@@ -156,7 +167,7 @@ func (w *Worker) targets() []coordinator.RepairTarget {
 			free := w.config.PerTarget - w.busy[end{name, storage, false}]
 			if free > 0 && w.Health.Healthy(name, storage) {
 				targets = append(targets, coordinator.RepairTarget{
-					VirtualStorage: name, Storage: storage, Limit: free,
+					VirtualStorage: name, Storage: storage, Limit: min(free, w.config.Batch),
 				})
 			}
 		}
@@ -176,10 +187,7 @@ func (w *Worker) vacate(side end) {
 	if w.busy[side]--; w.busy[side] == 0 {
 		delete(w.busy, side)
 	}
-	select {
-	case w.freed <- struct{}{}:
-	default:
-	}
+	w.again()
 }
 
 // choose occupies a random current and healthy replica with room for one more copy.

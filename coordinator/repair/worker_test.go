@@ -159,6 +159,43 @@ func TestRepairBounds(t *testing.T) {
 	})
 }
 
+// TestRepairBatch has room for more copies than are claimed at once: all of it is used, without
+// waiting for the next poll, and no claim asks for more than a batch.
+func TestRepairBatch(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		const repositories = 6
+		for i := range repositories {
+			path := fmt.Sprintf("%d.git", i)
+			w.repository(t, path)
+			w.push(t, path, "refs/heads/main", 1, "a", "b")
+		}
+		w.disks.set(func(d *disks) { d.pace = 10 * time.Second })
+		store := &counted{Store: w.store}
+		stop := w.workOn(t, store, repair.Config{PerTarget: 5, Batch: 2, Poll: time.Hour})
+		defer stop()
+		<-time.After(time.Second)
+		require.Equal(t, 5, w.disks.now("to c"))
+		require.Equal(t, 2, store.limit)
+	})
+}
+
+// counted keeps the highest limit that was asked for.
+type counted struct {
+	repair.Store
+	limit int
+}
+
+func (c *counted) ClaimRepairs(
+	ctx context.Context, request coordinator.RepairRequest,
+) ([]coordinator.RepairClaim, error) {
+	for _, target := range request.Targets {
+		c.limit = max(c.limit, target.Limit)
+	}
+	return c.Store.ClaimRepairs(ctx, request)
+}
+
 // TestRepairStops ends the worker in the middle of a copy: another one goes on at once.
 func TestRepairStops(t *testing.T) {
 	t.Parallel()
@@ -232,7 +269,8 @@ func TestRepairOfDeleted(t *testing.T) {
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 	for _, config := range []repair.Config{
-		{Poll: -1}, {PerSource: -1}, {BackoffMin: time.Minute, BackoffMax: time.Second},
+		{Poll: -1}, {PerSource: -1}, {Batch: -1},
+		{BackoffMin: time.Minute, BackoffMax: time.Second},
 	} {
 		_, err := repair.New(repair.Dependencies{Registerer: prometheus.NewRegistry()},
 			zap.NewNop(), config)

@@ -29,7 +29,7 @@ type nameServer struct {
 
 func startNameServer(t *testing.T, records string, options ...string) *nameServer {
 	t.Helper()
-	path := installed(t, "dnsmasq", "dnsmasq")
+	path := installed(t, "dnsmasq", "dnsmasq-base")
 	address, err := cluster.FreeAddress(t.Context())
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(address)
@@ -61,8 +61,9 @@ func moveTo(t *testing.T, proxy *cluster.Proxy, address string) {
 	restart(t, proxy, func(text string) string { return set(text, "listen_addr", address) })
 }
 
-// TestT114SeveralProxiesBehindOneName has three proxies under one name of a name server, as Consul
-// answers. Clients reach all of them, and go on when one is taken out of the name and stopped.
+// TestT114SeveralProxiesBehindOneName has three proxies under one name of a name server. Debian has
+// no Consul: dnsmasq answers as Consul's DNS does, with the addresses of all that are registered.
+// Clients reach all of them, and go on when one is taken out of the name and stopped.
 //
 // Requirements: T114, T115, T117, T118, T120, T122, T123
 func TestT114SeveralProxiesBehindOneName(t *testing.T) {

@@ -150,6 +150,8 @@ func TestT080MetricsMove(t *testing.T) {
 
 // TestMetricsAreWellFormed lets Prometheus' own tool read both pages. What it does not like about
 // names is bearable only where dashboards know them.
+//
+// Requirements: T065, T066
 func TestMetricsAreWellFormed(t *testing.T) {
 	t.Parallel()
 	promtool := installed(t, "promtool", "prometheus")
@@ -176,5 +178,32 @@ func TestMetricsAreWellFormed(t *testing.T) {
 			found = true
 		}
 		require.Equal(t, found, err != nil, "%v: %s", err, output)
+	}
+}
+
+// TestAlerts lets Prometheus' own tool check the rules for alerts, and play metrics to them. Every
+// metric that they name is documented, which another test compares with what there is.
+//
+// Requirements: T135
+func TestAlerts(t *testing.T) {
+	t.Parallel()
+	promtool := installed(t, "promtool", "prometheus")
+	for _, args := range [][]string{
+		{"check", "rules", "../../docs/alerts.yml"},
+		{"test", "rules", "testdata/alerts.yml"},
+	} {
+		output, err := exec.CommandContext(t.Context(), promtool, args...).CombinedOutput()
+		require.NoError(t, err, "%s", output)
+	}
+	rules, err := os.ReadFile("../../docs/alerts.yml")
+	require.NoError(t, err)
+	page, err := os.ReadFile("../../docs/metrics.md")
+	require.NoError(t, err)
+	names := regexp.MustCompile(`gitaly_[a-z_]+`).FindAllString(string(rules), -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		if name != "gitaly_storage" { // A label.
+			require.Contains(t, string(page), "\n| `"+name+"` |")
+		}
 	}
 }

@@ -2,6 +2,7 @@ package acceptance_test
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -68,4 +69,42 @@ func TestT105WrongCertificate(t *testing.T) {
 	require.NoError(t, process.Wait(t.Context()))
 	require.Equal(t, 1, process.ExitCode())
 	require.Contains(t, process.LogTail(), "load certificate key pair: open /none")
+}
+
+// TestCommandsOverTLS has a proxy that demands certificates of clients, and commands whose file
+// knows no other way to it: they show the one that nodes are shown.
+//
+// Requirements: T101
+func TestCommandsOverTLS(t *testing.T) {
+	t.Parallel()
+	own, err := authority.New("acceptance")
+	require.NoError(t, err)
+	files, err := own.Write(t.TempDir(), "localhost")
+	require.NoError(t, err)
+	address, err := cluster.FreeAddress(t.Context())
+	require.NoError(t, err)
+	security := fmt.Sprintf("[tls]\ncertificate_path = %q\nkey_path = %q\nclient_ca_path = %q\n"+
+		"[node_tls]\ncertificate_path = %q\nkey_path = %q\n",
+		files.Certificate, files.Key, files.Authority, files.Certificate, files.Key)
+	c := start(t, cluster.Config{
+		Head: fmt.Sprintf("tls_listen_addr = %q\n", address), Extra: security,
+	})
+	create(t, dialled(t, c, c.Proxy().Address), "secret.git")
+
+	edit(t, c.Proxy(), func(text string) string {
+		_, port, err := net.SplitHostPort(address)
+		require.NoError(t, err)
+		text = set(set(text, "socket_path", ""), "listen_addr", "")
+
+		return set(text, "tls_listen_addr", "0.0.0.0:"+port)
+	})
+	require.Equal(t, "Virtual storage: default\n  All repositories are available!\n",
+		command(t, c, "dataloss"))
+	require.NotEmpty(t, metadataOf(t, c, "secret.git").Primary)
+	command(t, c, "verify", "-virtual-storage", "default")
+	repository := []string{"-virtual-storage", "default", "-relative-path", "secret.git"}
+	command(t, c, append([]string{"set-replication-factor", "-replication-factor", "2"},
+		repository...)...)
+	require.Contains(t, command(t, c, append([]string{"remove-repository", "-apply"},
+		repository...)...), "Repository removal completed.\n")
 }

@@ -10,8 +10,10 @@
 //
 //	// Requirements: T001, T010
 //
-// A row holds when every test of it passed and none was skipped. A row without a test fails. It
-// needs PostgreSQL, Git and the programs that the tests name; `make acceptance` installs them.
+// A row holds when every test of it passed and none was skipped. A row without a test fails.
+// Without -run the other tests of test/acceptance, which prove no row, are run and have to pass as
+// well. It needs PostgreSQL, Git and the programs that the tests name; `make acceptance` installs
+// them.
 //
 // With -write nothing is run: docs/requirements.md, the rows and their tests, is written again. A
 // test of this package compares.

@@ -60,6 +60,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	rows = slices.DeleteFunc(rows, func(row requirement) bool {
 		return !selected.MatchString(row.id)
 	})
+	if *pattern != "" {
+		delete(tests, unnamed)
+	}
 
 	return prove(ctx, out, rows, tests)
 }
@@ -68,7 +71,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 func prove(
 	ctx context.Context, out io.Writer, rows []requirement, tests map[string][]proof,
 ) error {
-	var all []proof
+	all := slices.Clone(tests[unnamed])
 	for _, row := range rows {
 		all = append(all, tests[row.id]...)
 	}

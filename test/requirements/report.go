@@ -32,8 +32,8 @@ func judge(
 	return worst, took
 }
 
-// report prints a line for each row, what tests printed that did not pass, and the sum. It tells
-// whether all rows hold.
+// report prints a line for each row and each test without one, what tests printed that did not
+// pass, and the sum. It tells whether all rows hold and all tests passed.
 func report(
 	out io.Writer, rows []requirement, tests map[string][]proof, verdicts map[proof]*verdict,
 ) (bool, error) {
@@ -53,19 +53,27 @@ func report(
 		}
 		fmt.Fprintf(&text, "%s %-14s %s (%s)\n", row.id, result, row.text, reason)
 	}
+	others := map[outcome]int{}
+	for _, test := range tests[unnamed] {
+		others[verdicts[test].outcome]++
+		fmt.Fprintf(&text, "also %-14s %s (%.1f s)\n",
+			verdicts[test].outcome, test.name, verdicts[test].took.Seconds())
+	}
 	for _, test := range slices.SortedFunc(maps.Keys(verdicts), byName) {
 		if verdict := verdicts[test]; verdict.outcome != passed {
 			fmt.Fprintf(&text, "\n%s %s\n%s", verdict.outcome, test, verdict.output.String())
 		}
 	}
-	fmt.Fprintf(&text, "acceptance: rows=%d passed=%d not-applicable=%d failed=%d skipped=%d\n",
-		len(rows), count[passed], count[moot], count[failed], count[skipped])
+	fmt.Fprintf(&text, "acceptance: rows=%d passed=%d not-applicable=%d failed=%d skipped=%d, "+
+		"other tests=%d passed=%d\n",
+		len(rows), count[passed], count[moot], count[failed], count[skipped],
+		len(tests[unnamed]), others[passed])
 
 	if _, err := io.WriteString(out, text.String()); err != nil {
 		return false, fmt.Errorf("print report: %w", err)
 	}
 
-	return count[failed]+count[skipped] == 0, nil
+	return count[failed]+count[skipped] == 0 && others[passed] == len(tests[unnamed]), nil
 }
 
 // document is docs/requirements.md.

@@ -36,7 +36,7 @@ func TestDocument(t *testing.T) {
 	require.Equal(t, document(rows, tests), string(page),
 		"run `go run ./test/requirements -write` in the root of the tree")
 
-	known := map[string]bool{}
+	known := map[string]bool{unnamed: true}
 	for _, row := range rows {
 		known[row.id] = true
 	}
@@ -62,11 +62,20 @@ func TestOther(t *testing.T) {}
 func TestNone(t *testing.T) {}
 `)},
 		"a/c.go": {Data: []byte("package b\n\nfunc TestT003(t *testing.T) {}\n")},
+		"test/acceptance/d_test.go": {Data: []byte(`package d
+
+func TestMain(m *testing.M) {}
+
+func TestT001(t *testing.T) {}
+
+func TestMore(t *testing.T) {}
+`)},
 	})
 	require.NoError(t, err)
 	both, other := proof{"a", "TestT001T002Both"}, proof{"a", "TestOther"}
 	require.Equal(t, map[string][]proof{
-		"T001": {both}, "T002": {other, both}, "T007": {other},
+		"T001": {both, {whole, "TestT001"}}, "T002": {other, both}, "T007": {other},
+		unnamed: {{whole, "TestMore"}},
 	}, tests)
 }
 
@@ -74,8 +83,10 @@ func TestReport(t *testing.T) {
 	t.Parallel()
 
 	good, bad, idle := proof{"d", "TestGood"}, proof{"d", "TestBad"}, proof{"d", "TestIdle"}
+	more := proof{"d", "TestMore"}
 	verdicts := map[proof]*verdict{
 		good: {outcome: failed}, bad: {outcome: failed}, idle: {outcome: failed},
+		more: {outcome: failed},
 	}
 	require.NoError(t, listen(strings.NewReader(
 		`{"Action":"output","Package":"m/d","Test":"TestBad","Output":"why\n"}
@@ -93,7 +104,9 @@ func TestReport(t *testing.T) {
 		{id: "T003", text: "Idle."},
 		{id: "T004", text: "Untested."},
 		{id: "T005", text: "Moot.", moot: "an advice"},
-	}, map[string][]proof{"T001": {good}, "T002": {good, bad}, "T003": {idle}}, verdicts)
+	}, map[string][]proof{
+		"T001": {good}, "T002": {good, bad}, "T003": {idle}, unnamed: {good, more},
+	}, verdicts)
 	require.NoError(t, err)
 	require.False(t, met)
 	require.Equal(t, `T001 passed         Good. (1.5 s)
@@ -101,11 +114,22 @@ T002 failed         Bad. (1.5 s)
 T003 skipped        Idle. (0.0 s)
 T004 failed         Untested. (no test)
 T005 not-applicable Moot. (an advice)
+also passed         TestGood (1.5 s)
+also failed         TestMore (0.0 s)
 
 failed d.TestBad
 why
 
 skipped d.TestIdle
-acceptance: rows=5 passed=1 not-applicable=1 failed=2 skipped=1
+
+failed d.TestMore
+acceptance: rows=5 passed=1 not-applicable=1 failed=2 skipped=1, other tests=2 passed=1
 `, out.String())
+
+	for _, others := range [][]proof{{good, more}, {good}} {
+		met, err = report(&out, []requirement{{id: "T001", text: "Good."}},
+			map[string][]proof{"T001": {good}, unnamed: others}, verdicts)
+		require.NoError(t, err)
+		require.Equal(t, len(others) == 1, met)
+	}
 }

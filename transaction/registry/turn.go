@@ -12,7 +12,7 @@ import (
 // turn is the wait for the repository's turn.
 type turn struct {
 	// cancel ends the wait under way, or is nil.
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	// hurry ends it earlier, since a node holds locks.
 	hurry *time.Timer
 	// unwanted is true once nobody is interested in the result.
@@ -26,7 +26,10 @@ func (l *Live) takeTurn(r transaction.TurnRequest) {
 		return
 	}
 	if r.LocksHeld && l.turn.hurry == nil {
-		l.turn.hurry = time.AfterFunc(l.registry.config.TurnWaitLocked, l.turn.cancel)
+		over := l.turn.cancel
+		l.turn.hurry = time.AfterFunc(l.registry.config.TurnWaitLocked, func() {
+			over(context.DeadlineExceeded)
+		})
 	}
 }
 
@@ -51,10 +54,12 @@ func (l *Live) waitTurn(
 	if locked {
 		limit = min(limit, l.registry.config.TurnWaitLocked)
 	}
-	ctx, cancel := l.bound(limit)
+	bounded, end := l.bound(limit)
+	ctx, cancel := context.WithCancelCause(bounded)
 	l.turn = turn{cancel: cancel}
 	l.work(func() {
-		defer cancel()
+		defer end()
+		defer cancel(nil)
 		begun := time.Now()
 		lapsed, err := take(ctx)
 		l.observer.Waited(begun, err)
@@ -90,7 +95,7 @@ func (l *Live) turnEnded(lapsed []transaction.Voter, err error) {
 func (l *Live) giveUpTurn() {
 	if l.turn.cancel != nil {
 		l.turn.unwanted = true
-		l.turn.cancel()
+		l.turn.cancel(nil)
 		return
 	}
 	l.work(l.releaseTurn)

@@ -22,6 +22,9 @@ func blockTurn(b *bundle) (open func()) {
 		case <-free:
 			return nil, nil
 		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
+				return nil, context.Cause(ctx)
+			}
 			return nil, errors.New("repository busy")
 		}
 	}

@@ -81,6 +81,13 @@ func standard(name string) bool {
 // started is a server without nodes.
 func started(t *testing.T) *server {
 	t.Helper()
+
+	return startedWith(t, "")
+}
+
+// startedWith is one that more tables configure.
+func startedWith(t *testing.T, tables string) *server {
+	t.Helper()
 	database := pgtest.Migrated(t)
 	dir := t.TempDir()
 	path := filepath.Join(dir, "config.toml")
@@ -96,13 +103,14 @@ port = %s
 user = %q
 password = %q
 dbname = %q
+%s
 [[virtual_storage]]
 name = "default"
 [[virtual_storage.node]]
 storage = "gitaly-1"
 address = "unix:/nonexistent/gitaly.socket"
 `, filepath.Join(dir, "s"), database.Host, database.Port, database.User, database.Password,
-		database.DBName), 0o600))
+		database.DBName, tables), 0o600))
 	loaded, err := configfile.Load(path)
 	require.NoError(t, err)
 	s := newServer(t.Context(), zap.NewNop(), Options{Config: &loaded.File, Version: "v1"})
@@ -140,6 +148,24 @@ func TestMetricsPage(t *testing.T) {
 			assert.Contains(t, have, name, "only in docs/metrics.md")
 		}
 	}
+}
+
+// TestBucketsOfClaims asserts that the configured buckets reach what measures claims, with the rest
+// of what [configfile.File.Repair] says.
+func TestBucketsOfClaims(t *testing.T) {
+	t.Parallel()
+	s := startedWith(t, "[reconciliation]\nhistogram_buckets = [0.25, 4]\n")
+	families, err := s.metrics.Gather()
+	require.NoError(t, err)
+	var bounds []float64
+	for _, family := range families {
+		if family.GetName() == "gitaly_praefect_reconciliation_scheduling_seconds" {
+			for _, bucket := range family.GetMetric()[0].GetHistogram().GetBucket() {
+				bounds = append(bounds, bucket.GetUpperBound())
+			}
+		}
+	}
+	require.Equal(t, []float64{0.25, 4}, bounds)
 }
 
 func kindOf(kind dto.MetricType) string { return strings.ToLower(kind.String()) }

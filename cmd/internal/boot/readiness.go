@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"praefect/coordinator"
@@ -40,9 +41,46 @@ func (s *server) readiness() map[string]func(context.Context) error {
 			return checkMigrations(ctx, s.Config.Database.Config())
 		},
 		"praefect lease":                         s.checkLease,
-		"database read/write":                    s.store.Ping,
+		"database read/write":                    s.checkDatabase,
 		"gitaly node connectivity & disk access": s.checkNodes,
+		"unavailable repositories":               s.checkRepositories,
 	}
+}
+
+// checkDatabase reads and writes, which leaves nothing behind.
+func (s *server) checkDatabase(ctx context.Context) error {
+	if err := s.store.ProbeRead(ctx); err != nil {
+		return fmt.Errorf("error reading from table: %w", err)
+	}
+	if err := s.store.ProbeWrite(ctx); err != nil {
+		return fmt.Errorf("error writing to table: %w", err)
+	}
+
+	return nil
+}
+
+// checkRepositories says how many repositories nobody can read or write. It costs what a scrape of
+// them does, which looks only at what is due for repair or on a node that is not healthy, and is
+// bounded by the time of a statement.
+func (s *server) checkRepositories(ctx context.Context) error {
+	found, err := s.store.TallyUnavailable(ctx, s.Config.Cluster().Places(s.membership.Healthy))
+	if err != nil {
+		return fmt.Errorf("count unavailable repositories: %w", err)
+	}
+	var lost []string
+	for _, tally := range found {
+		if tally.Number > 0 {
+			lost = append(lost, fmt.Sprintf("%d in virtual storage %q",
+				tally.Number, tally.VirtualStorage))
+		}
+	}
+	if len(lost) > 0 {
+		slices.Sort(lost)
+
+		return fmt.Errorf("repositories unavailable: %s", strings.Join(lost, ", "))
+	}
+
+	return nil
 }
 
 // checkNodes names the nodes that do not answer.

@@ -289,9 +289,7 @@ func (s *server) startWorkers(context.Context) error {
 		Due:        s.coordinator.RepairDue(),
 		Registerer: s.metrics,
 		Journal:    s.journal,
-	}, s.log.Named("repair"), repair.Config{
-		LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
-	})
+	}, s.log.Named("repair"), s.Config.Repair())
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"praefect/coordinator"
 	"praefect/coordinator/membership"
 	"praefect/coordinator/recovery"
+	"praefect/coordinator/repair"
 	"praefect/proxy/auth"
 	"praefect/proxy/backchannel"
 	"praefect/proxy/backend"
@@ -172,6 +173,16 @@ func (t *Transactions) Recovery() recovery.Config {
 func (t *Transactions) Membership(name string) membership.Config {
 	return membership.Config{
 		Name: name, Lease: time.Duration(t.Lease), Margin: time.Duration(t.LeaseMargin),
+	}
+}
+
+// Repair returns the bounds of repairs, and how they are measured.
+func (f *File) Repair() repair.Config {
+	return repair.Config{
+		PerTarget:      max(f.Replication.ParallelStorageProcessingWorkers, 0),
+		Batch:          f.Replication.BatchSize,
+		LatencyBuckets: f.Prometheus.GRPCLatencyBuckets,
+		ClaimBuckets:   f.Reconciliation.HistogramBuckets,
 	}
 }
 

@@ -1,7 +1,10 @@
 package configfile
 
 import (
+	"slices"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"praefect/coordinator"
 	"praefect/coordinator/membership"
@@ -18,6 +21,8 @@ const (
 	scrapeDefault       = 10 * time.Second
 	verificationDefault = 7 * 24 * time.Hour
 	batchDefault        = 10
+	// workersDefault is 1 there.
+	workersDefault      = 2
 	cleanupCheckDefault = 30 * time.Minute
 	cleanupRunDefault   = 24 * time.Hour
 	cleanupBatchDefault = 16
@@ -47,7 +52,10 @@ func defaults() File {
 		BackgroundVerification: BackgroundVerification{
 			VerificationInterval: Duration(verificationDefault), DeleteInvalidRecords: true,
 		},
-		Replication: Replication{BatchSize: batchDefault, ParallelStorageProcessingWorkers: 1},
+		Reconciliation: Reconciliation{HistogramBuckets: slices.Clone(prometheus.DefBuckets)},
+		Replication: Replication{
+			BatchSize: batchDefault, ParallelStorageProcessingWorkers: workersDefault,
+		},
 		RepositoriesCleanup: RepositoriesCleanup{
 			CheckInterval:       Duration(cleanupCheckDefault),
 			RunInterval:         Duration(cleanupRunDefault),

@@ -32,6 +32,7 @@ type File struct {
 	NodeTLS                NodeTLS                `toml:"node_tls"`
 	Database               Database               `toml:"database"`
 	BackgroundVerification BackgroundVerification `toml:"background_verification"`
+	Reconciliation         Reconciliation         `toml:"reconciliation"`
 	Replication            Replication            `toml:"replication"`
 	RepositoriesCleanup    RepositoriesCleanup    `toml:"repositories_cleanup"`
 	Yamux                  Yamux                  `toml:"yamux"`
@@ -120,11 +121,19 @@ type BackgroundVerification struct {
 	DeleteInvalidRecords bool `toml:"delete_invalid_records"`
 }
 
+// Reconciliation measures the search for replicas that need repair. Its interval means nothing
+// here.
+type Reconciliation struct {
+	// HistogramBuckets are seconds, ascending.
+	HistogramBuckets []float64 `toml:"histogram_buckets"`
+}
+
 // Replication bounds the repair of replicas.
 type Replication struct {
-	// BatchSize is how many are claimed at once.
+	// BatchSize is how many of one storage are claimed at once.
 	BatchSize int `toml:"batch_size"`
-	// ParallelStorageProcessingWorkers is how many are filled at once on one storage.
+	// ParallelStorageProcessingWorkers is how many are filled at once on one storage. 0 and below
+	// mean the default.
 	ParallelStorageProcessingWorkers int `toml:"parallel_storage_processing_workers"`
 }
 

@@ -16,12 +16,12 @@ func inert(key []string) (string, bool) {
 		"failover":     election,
 		"i_understand_my_election_strategy_is_unsupported" +
 			"_and_will_be_removed_without_warning": election,
-		"logging.dir":                  "logs go to standard output",
-		"logging.sentry_dsn":           "use sentry.sentry_dsn",
-		"logging.sentry_environment":   "use sentry.sentry_environment",
-		"memory_queue_enabled":         database,
-		"reconciliation":               repairing,
-		"virtual_storage.node.primary": election,
+		"logging.dir":                        "logs go to standard output",
+		"logging.sentry_dsn":                 "use sentry.sentry_dsn",
+		"logging.sentry_environment":         "use sentry.sentry_environment",
+		"memory_queue_enabled":               database,
+		"reconciliation.scheduling_interval": repairing,
+		"virtual_storage.node.primary":       election,
 	}
 
 	for depth := range key {

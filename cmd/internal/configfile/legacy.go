@@ -13,8 +13,7 @@ type legacy struct {
 		ReadErrorThresholdCount  uint32   `toml:"read_error_threshold_count"`
 	} `toml:"failover"`
 	Reconciliation struct {
-		SchedulingInterval Duration  `toml:"scheduling_interval"`
-		HistogramBuckets   []float64 `toml:"histogram_buckets"`
+		SchedulingInterval Duration `toml:"scheduling_interval"`
 	} `toml:"reconciliation"`
 	MemoryQueueEnabled bool `toml:"memory_queue_enabled"`
 }
@@ -44,11 +43,5 @@ func (l *legacy) validate(found *findings) {
 	}
 	if interval := l.Reconciliation.SchedulingInterval; interval < 0 {
 		found.tolerate("reconciliation.scheduling_interval", notInRange, interval, Duration(0))
-	}
-	var buckets findings
-	buckets.ascending("reconciliation.histogram_buckets", l.Reconciliation.HistogramBuckets)
-	for _, one := range buckets.all {
-		one.Tolerated = true
-		found.all = append(found.all, one)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"praefect/cmd/internal/configfile"
 	"praefect/coordinator"
 	"praefect/coordinator/postgres"
+	"praefect/coordinator/repair"
 	"praefect/proxy/auth"
 	"praefect/proxy/relay"
 	"praefect/transaction/registry"
@@ -46,7 +47,7 @@ func TestLoadFull(t *testing.T) {
 	require.Equal(t, []string{
 		"memory_queue_enabled",
 		"i_understand_my_election_strategy_is_unsupported_and_will_be_removed_without_warning",
-		"failover", "reconciliation", "virtual_storage.node.primary",
+		"failover", "reconciliation.scheduling_interval", "virtual_storage.node.primary",
 	}, keys(loaded.Inert))
 
 	ignore := cmpopts.IgnoreUnexported(configfile.Auth{}, configfile.File{})
@@ -97,7 +98,8 @@ func full() configfile.File {
 		BackgroundVerification: configfile.BackgroundVerification{
 			VerificationInterval: configfile.Duration(24 * time.Hour),
 		},
-		Replication: configfile.Replication{BatchSize: 1, ParallelStorageProcessingWorkers: 2},
+		Reconciliation: configfile.Reconciliation{HistogramBuckets: []float64{0.2}},
+		Replication:    configfile.Replication{BatchSize: 1, ParallelStorageProcessingWorkers: 3},
 		RepositoriesCleanup: configfile.RepositoriesCleanup{
 			CheckInterval: configfile.Duration(2 * time.Minute),
 			RunInterval:   configfile.Duration(time.Hour), RepositoriesInBatch: 3,
@@ -230,6 +232,10 @@ func TestConversion(t *testing.T) {
 	require.Equal(t, registry.Config{}.WithDefaults(), loaded.Transactions.Registry())
 	require.Equal(t, coordinator.Config{}.WithDefaults(), loaded.Transactions.Coordinator())
 	require.Equal(t, relay.DefaultConfig(), loaded.Transactions.Relay())
+
+	require.Equal(t, repair.Config{
+		PerTarget: 3, Batch: 1, LatencyBuckets: []float64{0.1, 0.2}, ClaimBuckets: []float64{0.2},
+	}, loaded.Repair())
 
 	loaded, err = configfile.Load(write(t, `
 [transactions]

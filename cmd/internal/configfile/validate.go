@@ -107,6 +107,7 @@ func (f *File) validateWorkers(found *findings) {
 		found.tolerate("background_verification.verification_interval", notInRange,
 			interval, time.Duration(0))
 	}
+	found.ascending("reconciliation.histogram_buckets", f.Reconciliation.HistogramBuckets)
 	found.atLeast("replication.batch_size", f.Replication.BatchSize, 1)
 	if workers := f.Replication.ParallelStorageProcessingWorkers; workers < 1 {
 		found.tolerate("replication.parallel_storage_processing_workers", notInRange, workers, 1)

@@ -109,7 +109,7 @@ func TestValidateAll(t *testing.T) {
 	golden(t, "testdata/everything-wrong.txt", strings.Join(lines, "\n")+"\n")
 
 	refused := strings.Split(loaded.Validate().Error(), "\n")
-	require.Equal(t, "45 findings:", refused[0])
+	require.Equal(t, "46 findings:", refused[0])
 	require.NotContains(t, loaded.Validate().Error(), "parallel_storage_processing_workers")
 	require.NotEmpty(t, loaded.Warnings())
 }
