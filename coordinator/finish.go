@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -274,7 +275,7 @@ func (f facts) beside() decision {
 		return decided
 	case f.votes.Busy:
 		return decision{verify: true, outcome: OutcomeUnknown, err: fmt.Errorf(
-			"%w: %w", ErrOutcomeUnknown, ErrBusy,
+			"%w: %w", ErrOutcomeUnknown, f.refusal(),
 		)}
 	default:
 		return decision{verify: true, outcome: OutcomeUnknown}
