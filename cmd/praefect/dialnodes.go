@@ -202,8 +202,7 @@ func (p *probe) checkStorages(ctx context.Context, conn *grpc.ClientConn) bool {
 		return false
 	}
 
-	if err := p.compare(info.GetStorageStatuses()); err != nil {
-		p.fail("%v", err)
+	if !p.compare(info.GetStorageStatuses()) {
 		p.fail("consistency check failed")
 
 		return false
@@ -213,32 +212,34 @@ func (p *probe) checkStorages(ctx context.Context, conn *grpc.ClientConn) bool {
 	return true
 }
 
-// compare looks for every configured storage in what the node reported.
-func (p *probe) compare(reported []*gitalypb.ServerInfoResponse_StorageStatus) error {
+// compare looks for every configured storage in what the node reported, and tells whether all are
+// there and well.
+func (p *probe) compare(reported []*gitalypb.ServerInfoResponse_StorageStatus) bool {
 	found := map[string]*gitalypb.ServerInfoResponse_StorageStatus{}
 	for _, status := range reported {
 		if found[status.GetStorageName()] != nil {
-			return fmt.Errorf("remote has duplicated storage: %q", status.GetStorageName())
+			p.fail("remote has duplicated storage: %q", status.GetStorageName())
+
+			return false
 		}
 		found[status.GetStorageName()] = status
 	}
 
-	var errs []error
-	for name, virtual := range p.storages {
+	before := len(p.problems)
+	for _, name := range slices.Sorted(maps.Keys(p.storages)) {
 		status := found[name]
 		switch {
 		case status == nil:
-			errs = append(errs,
-				fmt.Errorf("configured storage was not reported by remote: %q", name))
+			p.fail("configured storage was not reported by remote: %q", name)
 		case !status.GetReadable() || !status.GetWriteable():
-			errs = append(errs, fmt.Errorf("storage %q is not readable or writable", name))
+			p.fail("storage %q is not readable or writable", name)
 		default:
 			p.say("SUCCESS: confirmed Gitaly storage %q in virtual storages %v is served",
-				name, virtual)
+				name, p.storages[name])
 		}
 	}
 
-	return errors.Join(errs...)
+	return len(p.problems) == before
 }
 
 // fail says what is wrong, and remembers it.

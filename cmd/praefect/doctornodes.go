@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -177,9 +178,10 @@ func examineToken(
 	p := &probe{
 		address: node.Address, storages: map[string][]string{node.Storage: {node.VirtualStorage}},
 	}
-	if err := p.compare(info.GetStorageStatuses()); err != nil {
-		c.add("storage", stateFail, err.Error(), "the name here has to be that of a storage in "+
-			"the node's configuration, and the node must be able to write to its directory")
+	if !p.compare(info.GetStorageStatuses()) {
+		c.add("storage", stateFail, strings.Join(p.problems, "; "),
+			"the name here has to be that of a storage in the node's configuration, and the node "+
+				"must be able to write to its directory")
 	} else {
 		c.ok("storage", "%q is readable and writable", node.Storage)
 	}

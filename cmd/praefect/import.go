@@ -48,7 +48,11 @@ func otherDatabase(config *configfile.Loaded, path string) (postgres.Config, err
 	}
 	other, err := configfile.Load(path)
 	if err != nil {
-		return postgres.Config{}, fmt.Errorf("error reading config file: %w", err)
+		return postgres.Config{}, fmt.Errorf("error reading config file %q: %w", path, err)
+	}
+	// The rest of the file may be what only the existing release understands.
+	if err := other.Database.Validate(); err != nil {
+		return postgres.Config{}, fmt.Errorf("validating config file %q: %w", path, err)
 	}
 
 	return other.Database.Config(), nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,6 +19,16 @@ const (
 
 func limitFlag() cli.Flag {
 	return &cli.IntFlag{Name: flagLimit, Value: limitDefault, Usage: "list at most so many"}
+}
+
+// limitOf returns how many to list at most.
+func limitOf(cmd *cli.Command) (int, error) {
+	limit := cmd.Int(flagLimit)
+	if limit < 1 {
+		return 0, fmt.Errorf("limit has to be 1 or more: %d", limit)
+	}
+
+	return limit, nil
 }
 
 func intentsCommand() *cli.Command {
@@ -60,8 +71,13 @@ func turnState(turn postgres.HeldTurn) string {
 }
 
 func intents(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	limit, err := limitOf(cmd)
+	if err != nil {
+		return err
+	}
+
 	return withStore(ctx, config, func(store *postgres.Store) error {
-		turns, err := store.HeldTurns(ctx, cmd.Int(flagLimit))
+		turns, err := store.HeldTurns(ctx, limit)
 		if err != nil {
 			return err
 		}

@@ -42,14 +42,13 @@ func removeRepository(ctx context.Context, cmd *cli.Command, config *configfile.
 
 	return withStore(ctx, config, func(store *postgres.Store) error {
 		p := &printer{out: cmd.Root().Writer}
-		if _, err := store.Lookup(ctx, key); errors.Is(err, coordinator.ErrRepositoryNotFound) {
-			return errNotTracked
-		} else if err != nil {
-			p.say("error getting storages from database: %s. Please make sure the database "+
-				"parameters are set correctly and the database is accessible.\n", err)
-		}
-
+		_, err := store.Lookup(ctx, key)
 		switch {
+		case errors.Is(err, coordinator.ErrRepositoryNotFound):
+			return errNotTracked
+		case err != nil:
+			return fmt.Errorf("error getting storages from database: %w. Please make sure the "+
+				"database parameters are set correctly and the database is accessible", err)
 		case !cmd.Bool(flagApply):
 			p.say("Repository found in the database.\n")
 			p.say("Re-run the command with -apply to remove repositories from the database " +

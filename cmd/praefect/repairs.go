@@ -54,8 +54,13 @@ func repairState(repair postgres.DueRepair) string {
 }
 
 func repairs(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	limit, err := limitOf(cmd)
+	if err != nil {
+		return err
+	}
+
 	return withStore(ctx, config, func(store *postgres.Store) error {
-		due, err := store.DueRepairs(ctx, cmd.Int(flagLimit))
+		due, err := store.DueRepairs(ctx, limit)
 		if err != nil {
 			return err
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"praefect/cmd/internal/configfile"
+	"praefect/coordinator/postgres"
 	"praefect/transaction/failpoint"
 )
 
@@ -29,6 +30,9 @@ func (e *exitError) Error() string { return fmt.Sprintf("exit status %d", e.code
 
 // errInterrupted ends a subcommand that was stopped with SIGINT or SIGTERM.
 var errInterrupted = errors.New("interrupted")
+
+// errNotMigrated stands for any error that a statement without its table gave.
+var errNotMigrated = errors.New("the database is not migrated: run praefect sql-migrate")
 
 // run executes one command line and returns the exit status.
 func run(args []string, stdout, stderr io.Writer) int {
@@ -164,8 +168,11 @@ func configured(
 		defer stop()
 
 		err = action(ctx, cmd, config)
-		if err != nil && ctx.Err() != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return fmt.Errorf("%w: %w", errInterrupted, err)
+		case postgres.Unmigrated(err):
+			return errNotMigrated
 		}
 
 		return err

@@ -81,8 +81,7 @@ func applyAll(ctx context.Context, cmd *cli.Command, migrator *migrations.Migrat
 
 	i := slices.IndexFunc(all, func(m migrations.Migration) bool { return m.Unknown })
 	if i >= 0 && !cmd.Bool("ignore-unknown") {
-		return fmt.Errorf("unable to create migration plan because of %s: %w",
-			all[i].Name, migrations.ErrUnknownMigration)
+		return noPlan(fmt.Errorf("%s: %w", all[i].Name, migrations.ErrUnknownMigration))
 	}
 
 	progress := &progress{out: out, verbose: cmd.Bool("verbose")}

@@ -46,15 +46,16 @@ func transactionsCommand() *cli.Command {
 }
 
 func transactions(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) error {
+	limit, err := limitOf(cmd)
+	if err != nil {
+		return err
+	}
 	query := postgres.EntryQuery{
 		Key: coordinator.Key{
 			VirtualStorage: coordinator.VirtualStorage(cmd.String(flagVirtualStorage)),
 			RelativePath:   cmd.String(flagRelativePath),
 		},
-		Notable: cmd.Bool(flagProblems), Limit: cmd.Int(flagLimit),
-	}
-	if query.Limit < 1 {
-		return fmt.Errorf("limit has to be 1 or more: %d", query.Limit)
+		Notable: cmd.Bool(flagProblems), Limit: limit,
 	}
 	if query.Key.RelativePath != "" && query.Key.VirtualStorage == "" {
 		return errors.New("virtual storage is required with relative path")

@@ -30,6 +30,7 @@ const (
 	stateSerialization   = "40001"
 	stateDeadlock        = "40P01"
 	stateCanceled        = "57014"
+	stateNoTable         = "42P01"
 	classConnection      = "08"
 	classResources       = "53"
 )
@@ -63,6 +64,14 @@ func repeatable(err error) bool {
 	default:
 		return pgconn.SafeToRetry(err)
 	}
+}
+
+// Unmigrated says that a statement failed because a table of this release is not there. Tables of
+// the existing release do not count.
+func Unmigrated(err error) bool {
+	reported := (*pgconn.PgError)(nil)
+	return errors.As(err, &reported) && reported.Code == stateNoTable &&
+		strings.Contains(reported.Message, `"praefect.`)
 }
 
 // translate gives an error the meaning of the contract.

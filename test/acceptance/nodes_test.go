@@ -130,6 +130,20 @@ func TestT077MoreStoragesThanConfigured(t *testing.T) {
 	require.Zero(t, result.code, result)
 	require.Contains(t, result.stdout, "SUCCESS: node configuration is consistent!")
 
+	// What a node does not have is told in a line each, in order.
+	missing := text
+	for _, storage := range []string{"gitaly-9", "gitaly-8"} {
+		missing += fmt.Sprintf("[[virtual_storage.node]]\nstorage = %q\naddress = %q\n",
+			storage, address)
+	}
+	result = praefect(t, nil, "-config", written(t, missing), "dial-nodes")
+	require.Equal(t, 1, result.code)
+	prefix := "[" + address + "]: ERROR: "
+	require.Contains(t, result.stdout,
+		prefix+"configured storage was not reported by remote: \"gitaly-8\"\n"+
+			prefix+"configured storage was not reported by remote: \"gitaly-9\"\n"+
+			prefix+"consistency check failed\n")
+
 	// Two storages at one address are no two copies: the server says so, and starts.
 	logged := praefect(t, []string{"PGHOST=/nonexistent"}, "-config", file)
 	require.Contains(t, logged.stdout, "more than one backend node is hosted at same address")

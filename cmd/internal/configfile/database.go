@@ -2,7 +2,6 @@ package configfile
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -124,7 +123,8 @@ func checkPorts(host string, port any) error {
 	switch port.(type) {
 	case int64, int, string:
 	default:
-		return errors.New(`not supported: it is a number, or a list in quotes like "5432,5433"`)
+		return fmt.Errorf(
+			`not supported: %v: it is a number, or a list in quotes like "5432,5433"`, port)
 	}
 
 	list := strings.Split(fmt.Sprint(port), ",")
@@ -140,6 +140,14 @@ func checkPorts(host string, port any) error {
 	}
 
 	return nil
+}
+
+// Validate is [File.Validate] for this section alone.
+func (d *Database) Validate() error {
+	var found findings
+	d.validate(&found)
+
+	return combined(found.all)
 }
 
 func (d *Database) validate(found *findings) {

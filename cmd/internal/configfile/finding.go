@@ -101,9 +101,12 @@ func (f *File) Findings() []Finding {
 
 // Validate reports everything that keeps the file from being used, all at once and each with its
 // key: one finding as "key: text", several as a list with one line for each.
-func (f *File) Validate() error {
+func (f *File) Validate() error { return combined(f.Findings()) }
+
+// combined makes one error of what is not tolerated.
+func combined(found []Finding) error {
 	var all *multierror.Error
-	for _, finding := range f.Findings() {
+	for _, finding := range found {
 		if !finding.Tolerated {
 			all = multierror.Append(all, errors.New(finding.String()))
 		}
