@@ -82,8 +82,8 @@ func (w *Write) announce(ctx context.Context) error {
 	return fmt.Errorf("announce write of %s: %w", w.plan.Key, err)
 }
 
-// compare ends the announcement and asks for the comparison that the decision wants, unless a record
-// has done so. failed says that the record which the decision wanted is not there.
+// compare ends the announcement and asks for the comparison that the decision wants, unless a
+// record has done so. failed says that the record which the decision wanted is not there.
 func (w *Write) compare(
 	ctx context.Context, decision decision, result Result, failed bool,
 ) {
