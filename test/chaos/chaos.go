@@ -96,6 +96,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Address: s.rig.balancer.Address(), Storage: s.rig.VirtualStorage(), Token: s.rig.Token(),
 		Behind: s.rig.balancer.Behind, Seed: s.seed,
 		Workers: s.workers, Readers: s.readers, Repositories: s.repositories,
+		Clash: s.program == fault.Jitter,
 		// Some repositories are written more often than others.
 		Commits:       max(commitsMin, 3*perRepository),
 		WriteDeadline: writeDeadline, ReadDeadline: readDeadline,

@@ -24,8 +24,7 @@ const (
 	voteTimeout = 20 * time.Second
 	// extra tells the proxies so. The grace for slow nodes makes the moment longer in which a
 	// killed proxy leaves most in doubt. Releases that do not know the keys leave them aside.
-	extra = "[transactions]\nnode_deadline = \"25s\"\n" +
-		"grace_min = \"400ms\"\ngrace_max = \"500ms\"\n"
+	extra = "[transactions]\nnode_deadline = \"25s\"\ngrace_min = %q\ngrace_max = %q\n"
 )
 
 // rig is the cluster, with somebody between any two parties.
@@ -71,7 +70,7 @@ func (r *rig) start(ctx context.Context, s settings) error {
 	defer cancel()
 	config := cluster.Config{
 		Programs: programs, Dir: r.dir, Proxies: s.proxies, Route: r.route,
-		VoteTimeout: voteTimeout, Extra: extra,
+		VoteTimeout: voteTimeout, Extra: configured(s.program),
 	}
 	var disks []string
 	for number := range s.nodes {
@@ -95,6 +94,15 @@ func (r *rig) start(ctx context.Context, s settings) error {
 	r.balancer, err = link.NewBalancer(ctx, r.targets)
 
 	return err
+}
+
+// configured is the part of the configuration that a run is about.
+func configured(program fault.Program) string {
+	if program == fault.Jitter {
+		return fmt.Sprintf(extra, "1500ms", "2s")
+	}
+
+	return fmt.Sprintf(extra, "400ms", "500ms")
 }
 
 // route opens a door for a connection that a proxy will make.

@@ -95,16 +95,22 @@ func listVariants(ctx context.Context, s settings) ([]string, error) {
 func aim(variant string) []string {
 	switch failpoint.Variant(variant) {
 	case failpoint.TurnSkipped:
-		// Many writers of one repository, and nodes that commit late.
+		// Writes to the same reference, which a node makes in another order.
 		return []string{
-			"-program", string(fault.Jitter), "-minutes", "0.75",
-			"-repositories", "1", "-workers", "12", "-readers", "0",
+			"-program", string(fault.Jitter), "-minutes", "1",
+			"-repositories", "3", "-workers", "8", "-readers", "0",
 		}
-	case failpoint.RecordSkipped, failpoint.RecoveryKeepsEverybody:
+	case failpoint.RecordSkipped:
+		// A node that misses writes.
+		return []string{
+			"-program", string(fault.Node), "-minutes", "0.5",
+			"-repositories", "3", "-workers", "6", "-readers", "0",
+		}
+	case failpoint.RecoveryKeepsEverybody:
 		// Replicas that lack what their proxy was about to record.
 		return []string{
 			"-program", string(fault.Doubt), "-minutes", "0.75",
-			"-repositories", "6", "-workers", "16", "-readers", "0",
+			"-repositories", "4", "-workers", "6", "-readers", "0",
 		}
 	case failpoint.InvalidationNotAwaited, failpoint.LeaseNotChecked:
 		// Readers through a proxy that does not hear that a replica fell behind.

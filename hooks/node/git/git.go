@@ -45,6 +45,9 @@ func New(cfg Config) *Git {
 			"core.fsyncMethod=fsync",
 			// A node's repositories may belong to another user than its process.
 			"safe.directory=*",
+			// A lock on a reference is waited for, in milliseconds: it may be that of a write which
+			// is about to be over.
+			"core.filesRefLockTimeout=1000",
 			// Housekeeping beside a change would lock what the change needs.
 			"gc.auto=0",
 			"maintenance.auto=0",

@@ -8,6 +8,8 @@
 // CreateRepository and RemoveRepository; ordinary reads and reads of primaries. Every call goes
 // through a connection of the balancer, so through any proxy.
 //
+// With Clash workers write but one reference and HEAD, so that writes meet all the time.
+//
 // No value is written twice to the same place: WriteRef and UpdateReferences take the next of a
 // long chain of commits that was pushed before, a push brings a commit of its own.
 //

@@ -116,6 +116,10 @@ type action struct {
 
 // actions are what workers do, and how often. Pushes cost most: some twenty processes on each node.
 func (w *worker) actions() []action {
+	if w.world.Clash {
+		return []action{{weight: 4, do: w.writeRef}, {weight: 1, do: w.writeHead}}
+	}
+
 	return []action{
 		{weight: 9, do: w.writeRef},
 		{weight: 3, do: w.writeRefDeletion},
@@ -160,6 +164,9 @@ func (w *worker) chance(percent int) bool { return w.random.IntN(100) < percent 
 // single chooses one of the references that are written singly: a hot one in half of all cases.
 func (w *worker) single() string {
 	names, _ := References()
+	if w.world.Clash {
+		return names[0]
+	}
 	if w.chance(50) {
 		return names[w.random.IntN(hotReferences)]
 	}

@@ -77,6 +77,8 @@ type Config struct {
 	// Readers is how many workers there are besides that do nothing but ordinary reads of what is
 	// written most.
 	Readers int
+	// Clash has the workers write the same few registers of a repository and nothing else.
+	Clash bool
 	// WriteDeadline and ReadDeadline are those of calls.
 	WriteDeadline, ReadDeadline time.Duration
 }

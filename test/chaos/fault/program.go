@@ -14,7 +14,8 @@ type Program string
 const (
 	// Everything is all kinds of faults and all duets.
 	Everything Program = "everything"
-	// Jitter freezes nodes for so short a time that nobody takes them for slow: they commit late.
+	// Jitter freezes nodes for so short a time that others wait for them: what they were to do one
+	// after the other they do all at once then.
 	Jitter Program = "jitter"
 	// Doubt kills all proxies while writes wait for a node.
 	Doubt Program = "doubt"
@@ -41,12 +42,9 @@ func ParseProgram(name string) (Program, error) {
 }
 
 const (
-	// So often, so long and so far apart nodes are frozen between two musters.
-	blinks                   = 8
-	blinkMin, blinkMax       = 60 * time.Millisecond, 350 * time.Millisecond
-	blinkGapMin, blinkGapMax = 50 * time.Millisecond, 250 * time.Millisecond
-	absentMin, absentMax     = 4 * time.Second, 8 * time.Second
-	programMin, programMax   = 500 * time.Millisecond, 1500 * time.Millisecond
+	blinkMin, blinkMax     = 300 * time.Millisecond, 900 * time.Millisecond
+	absentMin, absentMax   = 4 * time.Second, 8 * time.Second
+	programMin, programMax = 500 * time.Millisecond, 1500 * time.Millisecond
 )
 
 // repeat makes the one move of a program again and again.
@@ -97,15 +95,12 @@ func (in *Injector) downNode(ctx context.Context, random *rand.Rand) error {
 	return in.freeze(ctx, node.Storage, node.Process(), length)
 }
 
-// jitter is followed by a muster, as the next writes would cover up what it leaves.
+// jitter is followed by a muster at once, as the next writes would cover up what it leaves.
 func (in *Injector) jitter(ctx context.Context, random *rand.Rand) error {
-	for range blinks {
-		node := choose(random, in.Nodes)
-		err := in.freeze(ctx, node.Storage, node.Process(), between(random, blinkMin, blinkMax))
-		if err != nil || over(ctx) {
-			return err
-		}
-		pause(ctx, between(random, blinkGapMin, blinkGapMax))
+	node := choose(random, in.Nodes)
+	err := in.freeze(ctx, node.Storage, node.Process(), between(random, blinkMin, blinkMax))
+	if err != nil || over(ctx) {
+		return err
 	}
 	resume := in.Rest()
 	defer resume()
