@@ -124,6 +124,15 @@ func remark(log *zap.Logger, config *configfile.Loaded) {
 			zap.String("reason", finding.Message))
 	}
 
+	strategy := zap.String("election_strategy", config.ElectionStrategy())
+	switch config.ElectionStrategy() {
+	case "local", "sql":
+		log.Warn("Deprecated election strategy in use", strategy)
+	}
+	if config.FailoverDisabled() {
+		log.Warn("ignoring configured election strategy as failover is disabled", strategy)
+	}
+
 	for _, shared := range config.SharedAddresses() {
 		log.Warn("more than one backend node is hosted at same address",
 			zap.String("virtual_storage", shared.VirtualStorage),

@@ -61,9 +61,11 @@ type node struct {
 	up      prometheus.Gauge
 	latency prometheus.Observer
 
-	mu sync.Mutex // guards the field below and the changes of healthy
+	mu sync.Mutex // guards the fields below and the changes of healthy
 	// misses counts unanswered checks in a row.
 	misses int
+	// judged says that there was a verdict.
+	judged bool
 }
 
 // New returns a checker to which all storages of the cluster are unknown.
@@ -111,6 +113,7 @@ func (c *Checker) Checked() <-chan struct{} { return c.checked }
 // Run asks all nodes at once and then each interval. It returns nil when the context ends, and
 // must be called once.
 func (c *Checker) Run(ctx context.Context) error {
+	c.log.Info("health manager started")
 	tick := time.NewTicker(c.config.Interval)
 	defer tick.Stop()
 	for {
@@ -155,7 +158,8 @@ func (c *Checker) Report(
 	}
 }
 
-// judge takes a verdict into the state of a storage and logs what it changes.
+// judge takes a verdict into the state of a storage and logs what it changes, also that the storage
+// is not healthy from the beginning.
 func (c *Checker) judge(about *node, verdict Verdict, reason error) {
 	about.mu.Lock()
 	defer about.mu.Unlock()
@@ -164,9 +168,10 @@ func (c *Checker) judge(about *node, verdict Verdict, reason error) {
 	} else {
 		about.up.Set(0)
 	}
-	before := about.healthy.Load()
+	before, first := about.healthy.Load(), !about.judged
+	about.judged = true
 	after := about.next(before, verdict, c.config.Misses)
-	if before == after {
+	if before == after && (after || !first) {
 		return
 	}
 	about.healthy.Store(after)
@@ -178,7 +183,7 @@ func (c *Checker) judge(about *node, verdict Verdict, reason error) {
 		return
 	}
 	about.gauge.Set(0)
-	log.Warn("storage is unhealthy", zap.Error(reason))
+	log.Error("failed checking node health", zap.Error(reason))
 }
 
 // next counts misses and says whether the storage is healthy from now on.

@@ -179,9 +179,10 @@ func TestReport(t *testing.T) {
 			messages = append(messages, entry.Message)
 		}
 		require.Equal(t, []string{
-			"storage is healthy", "storage is unhealthy", "storage is healthy",
+			"health manager started", "storage is healthy", "failed checking node health",
+			"storage is healthy",
 		}, messages)
-		require.Equal(t, "connection refused", logs.All()[1].ContextMap()["error"])
+		require.Equal(t, "connection refused", logs.All()[2].ContextMap()["error"])
 	})
 }
 

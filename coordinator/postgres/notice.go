@@ -50,7 +50,7 @@ func (s *Store) listenOnce(
 	if ctx.Err() != nil {
 		return
 	}
-	s.log.Warn("notices of other proxies are missed for a while", zap.Error(err))
+	s.log.Error("listening was interrupted", zap.Error(err))
 	select {
 	case <-time.After(pause.NextBackOff()):
 	case <-ctx.Done():

@@ -28,7 +28,9 @@ type repair struct {
 // run repairs one replica and gives its claim back, whatever happens.
 func (w *Worker) run(ctx context.Context, claim coordinator.RepairClaim, claimed time.Time) {
 	log := w.log.With(zap.Inline(claim.Key), zap.String("storage", string(claim.Storage)),
+		zap.String("replication_job_target", string(claim.Storage)),
 		zap.Int64("repository_id", int64(claim.Repository)))
+	log.Info("replication job processing started", zap.Int("failures", claim.Failures))
 	virtualStorage, storage := string(claim.Key.VirtualStorage), string(claim.Storage)
 	w.metrics.delay.WithLabelValues(change).Observe(claim.Overdue.Seconds())
 	inFlight := w.metrics.inFlight.WithLabelValues(virtualStorage, storage, change)
@@ -38,21 +40,31 @@ func (w *Worker) run(ctx context.Context, claim coordinator.RepairClaim, claimed
 	start := time.Now()
 	r := &repair{Worker: w, claim: claim}
 	err := r.guarded(ctx, claimed)
-	result := "repaired"
-	switch {
-	case err == nil:
+	if err == nil {
 		w.metrics.latency.WithLabelValues(change).Observe(time.Since(start).Seconds())
-		log.Info("replica repaired", zap.Duration("duration", time.Since(start)))
-	case r.failed:
-		result = "failed"
-		log.Warn("repair failed", zap.Int("failures", claim.Failures+1), zap.Error(err))
-	default:
-		result = "postponed"
-		log.Info("repair postponed", zap.Error(err))
 	}
+	result := r.tell(log.With(zap.Duration("duration", time.Since(start))), err)
 	w.metrics.results.WithLabelValues(virtualStorage, storage, result).Inc()
 	if err != nil {
 		r.giveBack(ctx, log, err)
+	}
+}
+
+// tell logs how the repair ended, in the words that operators look for, and returns what it is
+// counted as.
+func (r *repair) tell(log *zap.Logger, err error) (result string) {
+	const finished = "replication job processing finished"
+	switch {
+	case err == nil:
+		log.Info(finished, zap.String("new_state", "completed"))
+		return "repaired"
+	case r.failed:
+		log.Error(finished, zap.String("new_state", "failed"),
+			zap.Int("failures", r.claim.Failures+1), zap.Error(err))
+		return "failed"
+	default:
+		log.Info(finished, zap.String("new_state", "ready"), zap.Error(err))
+		return "postponed"
 	}
 }
 

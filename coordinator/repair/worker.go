@@ -100,6 +100,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 // Run repairs until the context ends, then gives up what is under way, gives the claims back, and
 // returns nil.
 func (w *Worker) Run(ctx context.Context) error {
+	w.log.Info("automatic reconciler started", zap.Any("storages", w.storages()))
 	var repairs sync.WaitGroup
 	defer repairs.Wait()
 	poll := time.NewTicker(w.config.Poll)
@@ -114,6 +115,15 @@ func (w *Worker) Run(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// storages lists those of the cluster.
+func (w *Worker) storages() map[coordinator.VirtualStorage][]coordinator.Storage {
+	all := map[coordinator.VirtualStorage][]coordinator.Storage{}
+	for name, config := range w.Cluster.VirtualStorages {
+		all[name] = config.Storages
+	}
+	return all
 }
 
 // begin claims as much as there is room for and starts its repair.

@@ -179,8 +179,10 @@ func (w *Worker) batch(ctx context.Context) {
 func (w *Worker) look(ctx context.Context, audit coordinator.Audit) string {
 	exists, err := w.exists(ctx, audit)
 	if err != nil {
-		w.log.Warn("replica could not be verified", zap.Inline(audit.Key),
-			zap.String("storage", string(audit.Storage)), zap.Error(err))
+		w.log.Error("failed to verify replica's existence", zap.Inline(audit.Key),
+			zap.String("storage", string(audit.Storage)),
+			zap.Int64("repository_id", int64(audit.Repository)),
+			zap.String("replica_path", audit.ReplicaPath), zap.Error(err))
 		w.end(ctx, audit, coordinator.AuditEnd{})
 		return resultError
 	}

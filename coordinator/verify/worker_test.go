@@ -283,10 +283,17 @@ func TestT164FailedLooksAreRepeated(t *testing.T) {
 	w := newWorld(t)
 	w.sick = true
 	w.run(t, verify.Config{Interval: time.Hour})
-	const failed = "replica could not be verified"
+	const failed = "failed to verify replica's existence"
 	w.await(t, func(c *assert.CollectT) {
 		assert.Greater(c, w.logs.FilterMessage(failed).Len(), 2)
 	})
+	line := w.logs.FilterMessage(failed).All()[0]
+	require.Equal(t, zap.ErrorLevel, line.Level)
+	for _, field := range []string{
+		"virtual_storage", "relative_path", "storage", "repository_id", "replica_path", "error",
+	} {
+		require.Contains(t, line.ContextMap(), field)
+	}
 	require.Zero(t, w.replica(t, "a").VerifiedAt)
 	w.set(func() { w.sick = false })
 	w.await(t, func(c *assert.CollectT) { assert.NotZero(c, w.replica(c, "a").VerifiedAt) })

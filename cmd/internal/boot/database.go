@@ -33,13 +33,9 @@ func openDatabase(
 	}
 	log.Info("establishing database connection",
 		zap.String("database_address", strings.Join(addresses, ",")))
-	store, err := postgres.Open(ctx, log.Named("postgres"), config)
+	store, err := reachDatabase(ctx, log, config)
 	if err != nil {
-		return nil, fmt.Errorf("sql open: %w", err)
-	}
-
-	if err := store.Ping(ctx); err != nil {
-		store.Close()
+		log.Error("SQL connection open failed", zap.Error(err))
 
 		return nil, fmt.Errorf("sql open: %w", err)
 	}
@@ -49,6 +45,22 @@ func openDatabase(
 		return nil, err
 	}
 	log.Info("database connection established")
+
+	return store, nil
+}
+
+func reachDatabase(
+	ctx context.Context, log *zap.Logger, config postgres.Config,
+) (*postgres.Store, error) {
+	store, err := postgres.Open(ctx, log.Named("postgres"), config)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.Ping(ctx); err != nil {
+		store.Close()
+
+		return nil, err
+	}
 
 	return store, nil
 }

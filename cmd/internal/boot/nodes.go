@@ -33,7 +33,7 @@ func (s *server) startNodes(context.Context) (err error) {
 	// The checks use the connections, and the connections report to the checks.
 	probes := &prober{}
 	s.health, err = health.New(
-		probes, s.Config.Cluster(), s.metrics, s.log.Named("health"), health.Config{
+		probes, s.Config.Cluster(), s.metrics, s.log.Named("HealthManager"), health.Config{
 			LatencyBuckets: s.Config.Prometheus.GRPCLatencyBuckets,
 		})
 	if err != nil {

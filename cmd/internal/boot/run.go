@@ -67,13 +67,25 @@ func Run(ctx context.Context, log *zap.Logger, options Options) error {
 	err := s.start(ctx)
 	switch {
 	case err == nil:
-		s.wait(ctx)
+		return s.serve(ctx)
 	case ctx.Err() != nil:
 		log.Info("stopped before serving", zap.Error(err))
 		err = nil
 	}
 
 	return errors.Join(err, s.end(ctx))
+}
+
+// serve returns when the server has ended. Supervisors know the lines.
+func (s *server) serve(ctx context.Context) error {
+	s.wait(ctx)
+	s.log.Warn("starting grace period", zap.Duration("bound", s.Config.Grace()))
+	err := s.end(ctx)
+	if err == nil {
+		s.log.Info("[shutdown] stopped Gitaly gracefully")
+	}
+
+	return err
 }
 
 func newServer(ctx context.Context, log *zap.Logger, options Options) *server {
@@ -105,7 +117,7 @@ func newGroup(ctx context.Context) group {
 func (s *server) wait(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-		s.log.Info("stopping", zap.NamedError("reason", context.Cause(ctx)))
+		s.log.Info("[shutdown] stopping Gitaly", zap.NamedError("reason", context.Cause(ctx)))
 	case <-s.workers.ended:
 		s.log.Error("stopping because a worker failed")
 	case <-s.serving.ended:

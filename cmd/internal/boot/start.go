@@ -115,7 +115,7 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.log.Info("starting prometheus listener", zap.Stringer("address", listener.Addr()))
+	s.log.Info("Starting prometheus listener", zap.Stringer("address", listener.Addr()))
 	s.onEnd("metrics", s.serveMetrics(listener))
 
 	return nil

@@ -4,7 +4,7 @@ package configfile
 // which their writer would otherwise never hear of.
 type legacy struct {
 	Failover struct {
-		Enabled                  bool     `toml:"enabled"`
+		Enabled                  *bool    `toml:"enabled"`
 		ElectionStrategy         string   `toml:"election_strategy"`
 		BootstrapInterval        Duration `toml:"bootstrap_interval"`
 		MonitorInterval          Duration `toml:"monitor_interval"`
@@ -17,6 +17,16 @@ type legacy struct {
 	} `toml:"reconciliation"`
 	MemoryQueueEnabled bool `toml:"memory_queue_enabled"`
 }
+
+// FailoverDisabled says that the file asks for no elections. They are made all the same.
+func (f *File) FailoverDisabled() bool {
+	enabled := f.legacy.Failover.Enabled
+
+	return enabled != nil && !*enabled
+}
+
+// ElectionStrategy returns what the file names, which means nothing here.
+func (f *File) ElectionStrategy() string { return f.legacy.Failover.ElectionStrategy }
 
 // validate refuses what the existing release refuses. What only matters to parts that are not
 // there is tolerated.
