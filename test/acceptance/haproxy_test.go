@@ -25,7 +25,9 @@ import (
 
 // startHAProxy spreads connections over proxies, fewest first, and returns where it listens. It ends
 // connections that were silent for some time.
-func startHAProxy(t *testing.T, proxies []*cluster.Proxy, silence time.Duration) string {
+func startHAProxy(
+	t *testing.T, proxies []*cluster.Proxy, silence time.Duration,
+) string {
 	t.Helper()
 	path := installed(t, "haproxy", "haproxy")
 	address, err := cluster.FreeAddress(t.Context())
