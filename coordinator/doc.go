@@ -23,6 +23,7 @@
 //	incarnation       one life of a proxy, from when it took its lease until that was lost
 //	lease             the right of an incarnation to commit, to record and to use cached routes
 //	turn              the right to commit next on a repository, held by one incarnation
+//	announcement      the durable note that nodes do something which they do not vote on
 //	intent            the durable form of a held turn: a row that excludes all others
 //	base              the generation from which a write starts, read after the turn was taken
 //	record            the statement that writes an outcome and removes the intent
@@ -96,6 +97,7 @@
 //	primary replaced before it     ErrPrimaryChanged, nothing changed
 //	lease lost before it           ErrLeaseLost, nothing changed
 //	store away before the turn     ErrMetadataUnavailable, nothing changed; Run removes the intent
+//	process dies in a fetch        replicas are compared in doubt, by its announcement
 //	store away at the record       repeated; then ErrOutcomeUnknown, recovery decides
 //	record refused, lease lost     ErrOutcomeUnknown, recovery decides
 //	process dies in a write        a broken connection; recovery decides when its lease has ended

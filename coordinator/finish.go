@@ -51,8 +51,8 @@ type Result struct {
 	PrimaryOK bool
 	// OK are the voters whose call ended without an error, the primary among them.
 	OK []transaction.Voter
-	// Idle says that the client asked for nothing that could change anything, so that success
-	// without a vote changed nothing.
+	// Idle says that the client asked for nothing that could change anything, or nothing was sent,
+	// so that success without a vote changed nothing.
 	Idle bool
 	// Failures says how calls failed that have ended, Cause what the client is told that did not
 	// come from the primary. Transaction is the identity of the vote. They are for the journal.
@@ -87,9 +87,7 @@ func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	if result.Votes.Unfinished || w.undecided() || decision.leave {
 		w.giveUp(ctx)
 	}
-	if decision.verify && (decision.raise == 0 || err != nil) {
-		w.verify(ctx)
-	}
+	w.compare(ctx, decision, result, err != nil)
 	w.countBehind(result)
 	w.hasten(ctx, result)
 	w.publish(ctx)
@@ -110,7 +108,8 @@ type facts struct {
 	// undecided says that nodes were told to commit a write of which there is no record. A creation
 	// that is not recorded is undone instead.
 	undecided bool
-	// locksFirst says that the method takes its locks before it votes, if it votes at all.
+	// locksFirst says that the method takes its locks before it votes, if it votes at all,
+	// alwaysVerify that it may have done something beside what it voted on.
 	creation, neverWrites, locksFirst, alwaysVerify bool
 	// several says that the call may consist of several writes.
 	several bool
@@ -123,8 +122,10 @@ type decision struct {
 	// raise, if not empty, is recorded as a write that nobody voted on.
 	raise set
 	// leave has recovery find out by evidence what the nodes did.
-	leave   bool
-	verify  bool
+	leave bool
+	// verify has the replicas compared; doubt says that none of them is known to be right.
+	verify, doubt bool
+
 	outcome Outcome
 	err     error
 }
@@ -144,7 +145,7 @@ func (w *Write) decide(result Result) decision {
 		undecided: w.undecided() && !w.plan.Creation,
 		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
-		alwaysVerify: w.options.Verify && result.PrimaryOK,
+		alwaysVerify: w.options.Verify && !result.Idle && !w.plan.Creation,
 		several:      w.options.Several,
 		unseen:       len(result.Running)+len(result.Lost) > 0,
 	})
@@ -154,6 +155,12 @@ func (w *Write) decide(result Result) decision {
 // old value do not vote, so success without a PREPARED vote is a write of all that succeeded,
 // unless nothing was asked for.
 func decide(f facts) decision {
+	decided := f.decide()
+	decided.doubt = decided.doubt || f.alwaysVerify && !f.primaryOK
+	return decided
+}
+
+func (f facts) decide() decision {
 	votes := f.votes
 	verify := votes.Verify || f.alwaysVerify
 	switch {
@@ -169,6 +176,8 @@ func decide(f facts) decision {
 		return decision{verify: verify, outcome: f.recorded()}
 	case f.unheard():
 		return decision{verify: verify, outcome: OutcomeUnknown}
+	case f.alwaysVerify:
+		return f.beside()
 	case votes.Busy:
 		return decision{verify: verify, outcome: OutcomeNone, err: f.refusal()}
 	case f.nothing():
@@ -250,7 +259,26 @@ func (f facts) unvoted(verify bool) decision {
 	case f.locksFirst:
 		return decision{raise: others, verify: true}
 	default:
-		return decision{verify: true, outcome: OutcomeNone}
+		return decision{verify: true, doubt: true, outcome: OutcomeUnknown}
+	}
+}
+
+// beside decides on a call of which no vote is recorded, but that may have changed something beside
+// what it voted on: success is a write, and otherwise nobody knows.
+func (f facts) beside() decision {
+	switch {
+	case f.primaryOK || f.locksFirst && !f.votes.Prepared && !f.votes.Busy:
+		decided := f.unvoted(true)
+		if decided.raise == 0 {
+			decided.outcome = OutcomeUnknown
+		}
+		return decided
+	case f.votes.Busy:
+		return decision{verify: true, outcome: OutcomeUnknown, err: fmt.Errorf(
+			"%w: %w", ErrOutcomeUnknown, f.refusal(),
+		)}
+	default:
+		return decision{verify: true, outcome: OutcomeUnknown}
 	}
 }
 
@@ -300,14 +328,6 @@ func (w *Write) holdTurn(ctx context.Context) error {
 	defer cancel()
 	_, err := w.TakeTurn(waiting)
 	return err
-}
-
-func (w *Write) verify(ctx context.Context) {
-	err := w.coordinator.store.ScheduleVerification(ctx, w.plan.Repository, 0)
-	if err != nil && !errors.Is(err, ErrRepositoryNotFound) {
-		w.coordinator.log.Warn("comparison of replicas is not scheduled",
-			zap.Inline(w.plan.Key), zap.Error(err))
-	}
 }
 
 // publish waits until no other process uses a route that this write has made wrong.

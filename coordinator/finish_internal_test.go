@@ -26,6 +26,8 @@ type decideCase struct {
 	wantRaise string
 	// wantVerify is about what the record does not ask for by itself.
 	wantVerify bool
+	// wantDoubt says that none of the replicas is known to be right.
+	wantDoubt bool
 	// wantLeave says that recovery decides by evidence.
 	wantLeave bool
 	err       error
@@ -157,7 +159,7 @@ func unvotedCases() map[string]decideCase {
 			failed: true, ok: "bc", locks: true, wantRaise: "bc", wantVerify: true,
 		},
 		"something that the primary failed": {
-			failed: true, ok: "bc", want: OutcomeNone, wantVerify: true,
+			failed: true, ok: "bc", want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
 		},
 		"creation that the primary failed": {
 			failed: true, ok: "bc", locks: true, creation: true, want: OutcomeNone,
@@ -165,9 +167,50 @@ func unvotedCases() map[string]decideCase {
 		"creation without votes": {
 			ok: "ab", creation: true, wantRaise: "ab", wantVerify: true,
 		},
+	}
+}
+
+// besideCases are of calls that may do something beside what they vote on.
+func besideCases() map[string]decideCase {
+	return map[string]decideCase{
 		"fetch": {
 			votes: votes{Prepared: true, Recorded: 1}, ok: "abc", verify: true,
 			want: OutcomeRecorded, wantVerify: true,
+		},
+		"fetch that was recorded, then the primary failed": {
+			votes: votes{Prepared: true, Recorded: 1}, failed: true, verify: true,
+			want: OutcomeRecorded, wantVerify: true, wantDoubt: true,
+		},
+		"fetch that only prunes": {
+			ok: "ab", verify: true, wantRaise: "ab", wantVerify: true,
+		},
+		"fetch that prunes, and git gives up the rest": {
+			votes: votes{Prepared: true, Dropped: 1}, ok: "abc", verify: true,
+			wantRaise: "abc", wantVerify: true,
+		},
+		"fetch that fails everywhere": {
+			failed: true, verify: true,
+			want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
+		},
+		"fetch that the primary failed": {
+			failed: true, ok: "bc", verify: true,
+			want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
+		},
+		"fetch whose round was lost": {
+			votes: votes{Prepared: true, LostRounds: 1}, failed: true, verify: true,
+			want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
+		},
+		"fetch whose turn did not come": {
+			votes: votes{Prepared: true, Busy: true}, failed: true, verify: true,
+			want: OutcomeUnknown, err: ErrBusy, wantVerify: true, wantDoubt: true,
+		},
+		"unknown method that fails everywhere": {
+			failed: true, locks: true, verify: true,
+			want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
+		},
+		"unknown method that others are at": {
+			failed: true, locks: true, verify: true, unseen: true,
+			want: OutcomeUnknown, wantLeave: true, wantDoubt: true,
 		},
 	}
 }
@@ -179,6 +222,7 @@ func TestDecide(t *testing.T) {
 	maps.Copy(cases, severalCases())
 	maps.Copy(cases, busyCases())
 	maps.Copy(cases, unvotedCases())
+	maps.Copy(cases, besideCases())
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -192,6 +236,7 @@ func TestDecide(t *testing.T) {
 			require.Equal(t, letters(tc.wantRaise), got.raise)
 			require.Equal(t, tc.want, got.outcome)
 			require.Equal(t, tc.wantVerify, got.verify)
+			require.Equal(t, tc.wantDoubt, got.doubt)
 			require.Equal(t, tc.wantLeave, got.leave)
 		})
 	}

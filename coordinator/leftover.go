@@ -12,12 +12,14 @@ import (
 	"go.uber.org/zap"
 )
 
-// leftovers are turns and creations that have ended here and whose end the store has not taken yet.
+// leftovers are turns, creations and announced calls that have ended here and whose end the store
+// has not taken yet.
 // The next turn on a repository begins with them.
 type leftovers struct {
 	store interface {
 		Turns
 		Remover
+		Announcer
 	}
 	log *zap.Logger
 
@@ -40,6 +42,8 @@ type leftover struct {
 	mark, undo bool
 	ended      []Storage
 	keep       time.Duration
+	// withdrawal, if not nil, is all there is to tell: of a call, not of a turn.
+	withdrawal *Withdrawal
 }
 
 func (l leftover) key() leftoverKey { return leftoverKey{l.repository, l.write} }
@@ -82,7 +86,7 @@ func (l *leftovers) settle(ctx context.Context, left leftover) error {
 	now := l.open[left.key()]
 	if len(now.ended) == len(left.ended) && now.mark == left.mark {
 		delete(l.open, left.key())
-		l.log.Info("turn has ended in the database as well",
+		l.log.Info("what was left open has ended in the database as well",
 			zap.Int64("repository_id", int64(left.repository)))
 	}
 	return nil
@@ -90,6 +94,8 @@ func (l *leftovers) settle(ctx context.Context, left leftover) error {
 
 func (l *leftovers) tell(ctx context.Context, left leftover) error {
 	switch {
+	case left.withdrawal != nil:
+		return l.store.Withdraw(ctx, *left.withdrawal)
 	case left.undo:
 		_, err := l.store.Delete(ctx, Deletion{Repository: left.repository, Keep: left.keep})
 		if errors.Is(err, ErrRepositoryNotFound) || errors.Is(err, ErrSuperseded) {

@@ -168,6 +168,24 @@ func (s *store) MarkTurn(
 	return s.Store.MarkTurn(ctx, id, write, ended)
 }
 
+func (s *store) Announce(
+	ctx context.Context, announcement coordinator.Announcement,
+) error {
+	s.count("announce")
+	if s.isAway() {
+		return coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.Announce(ctx, announcement)
+}
+
+func (s *store) Withdraw(ctx context.Context, withdrawal coordinator.Withdrawal) error {
+	s.count("withdraw")
+	if s.isAway() {
+		return coordinator.ErrMetadataUnavailable
+	}
+	return s.Store.Withdraw(ctx, withdrawal)
+}
+
 func (s *store) isAway() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

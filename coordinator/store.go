@@ -18,6 +18,7 @@ type Store interface {
 	Repairer
 	Recoverer
 	Verifier
+	Announcer
 	Members
 	Operator
 	Auditor

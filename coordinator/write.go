@@ -26,7 +26,8 @@ type WriteOptions struct {
 	NeverWrites bool
 	// Several says that the call may consist of several writes, one after the other.
 	Several bool
-	// Verify asks for a comparison of the replicas whenever the write succeeds.
+	// Verify says that part of what the write does is never voted on, however it ends: the replicas
+	// are compared afterwards, also when this process does not live to ask for it.
 	Verify bool
 	// Additional is a second repository of the same virtual storage that the write names.
 	Additional *Key
@@ -53,6 +54,8 @@ type Write struct {
 
 	// incarnation is the one that created the repository, if the write does.
 	incarnation Incarnation
+	// announced is the announcement that Finish has to withdraw, or 0.
+	announced WriteID
 
 	mu sync.Mutex // guards the fields below
 	// primary, epoch and base are those of the next record. Base is known while the turn is
@@ -136,14 +139,14 @@ func (g *group) additionalPath(ctx context.Context, key *Key) (string, error) {
 	return found.replicaPath(), err
 }
 
-// dispatch decides who takes part and, if it has to, takes the turn.
+// dispatch decides who takes part and, if it has to, takes the turn or announces the write.
 func (w *Write) dispatch(ctx context.Context) error {
 	w.coordinator.lines.admit(ctx, w.line)
 	if err := w.choose(ctx); err != nil {
 		return err
 	}
 	if w.options.Turn != transaction.GateHeld {
-		return nil
+		return w.announce(ctx)
 	}
 	waiting, cancel := context.WithTimeout(ctx, w.coordinator.config.TurnWait)
 	defer cancel()

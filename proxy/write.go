@@ -40,7 +40,7 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 	failpoint.Hit(failpoint.Routed)
 	run := &run{handler: h, call: c, write: started}
 	if err := run.open(ctx, carried); err != nil {
-		outcome, _ := started.Finish(ctx, coordinator.Result{})
+		outcome, _ := started.Finish(ctx, coordinator.Result{Idle: true})
 		return outcome, err
 	}
 	failpoint.Hit(failpoint.FannedOut)

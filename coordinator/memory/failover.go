@@ -18,6 +18,7 @@ func (s *Store) Copy() *Store {
 		clone.proxies[incarnation] = &proxy
 	}
 	clone.turns, clone.last, clone.timeline = s.turns, s.last, s.timeline
+	clone.announcements = maps.Clone(s.announcements)
 	clone.invalidations = slices.Clone(s.invalidations)
 	return clone
 }
@@ -28,6 +29,7 @@ func (s *Store) TakeOver(standby *Store) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.repositories, s.proxies = standby.repositories, standby.proxies
+	s.announcements = standby.announcements
 	s.turns, s.last, s.invalidations = standby.turns, standby.last, standby.invalidations
 	s.timeline++
 }

@@ -18,7 +18,10 @@ type Store struct {
 	mu           sync.Mutex // guards the fields below
 	repositories map[coordinator.RepositoryID]*repository
 	proxies      map[coordinator.Incarnation]*proxy
-	turns        int64 // counts turns
+	// announcements are kept when their repository is gone, until they are withdrawn or adopted.
+	announcements map[coordinator.WriteID]coordinator.Announcement
+
+	turns int64 // counts turns
 	// invalidations are in order; last numbers the latest, which may have been forgotten.
 	invalidations []invalidation
 	last          coordinator.Sequence
@@ -65,7 +68,9 @@ func New() *Store {
 	return &Store{
 		repositories: map[coordinator.RepositoryID]*repository{},
 		proxies:      map[coordinator.Incarnation]*proxy{},
-		listeners:    map[chan coordinator.Notice]struct{}{},
+
+		announcements: map[coordinator.WriteID]coordinator.Announcement{},
+		listeners:     map[chan coordinator.Notice]struct{}{},
 	}
 }
 

@@ -40,6 +40,16 @@ func readingCalls(
 		},
 		"verify": func() error { return store.ScheduleVerification(ctx, repository.ID, 0) },
 		"claim":  func() error { _, err := store.ClaimVerifications(ctx, 1, 0); return err },
+		"announce": func() error {
+			return store.Announce(ctx, announcement(repository.ID, self))
+		},
+		"withdraw": func() error {
+			return store.Withdraw(ctx, coordinator.Withdrawal{Repository: repository.ID})
+		},
+		"adopt announcements": func() error {
+			_, err := store.AdoptAnnouncements(ctx, 1, 0)
+			return err
+		},
 		"verified": func() error {
 			return store.Verified(ctx, coordinator.Verification{Repository: repository})
 		},

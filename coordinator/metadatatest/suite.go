@@ -13,6 +13,7 @@ func Run(t *testing.T, open func(t *testing.T) coordinator.Store) {
 	for _, part := range []map[string]func(*testing.T, coordinator.Store){
 		lifeTests(), removalTests(), recordTests(), electionTests(), repairTests(), turnTests(),
 		recoveryTests(), resolutionTests(), settlingTests(), verificationTests(), memberTests(),
+		announcementTests(),
 		invalidationTests(), raceTests(), operationTests(),
 		auditTests(),
 	} {

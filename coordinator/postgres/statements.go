@@ -102,6 +102,15 @@ var restoreSQL string
 //go:embed sql/settle.sql
 var settleSQL string
 
+//go:embed sql/announce.sql
+var announceSQL string
+
+//go:embed sql/withdraw.sql
+var withdrawSQL string
+
+//go:embed sql/adopt_announcements.sql
+var adoptAnnouncementsSQL string
+
 //go:embed sql/verify.sql
 var verifySQL string
 

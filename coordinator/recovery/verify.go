@@ -60,12 +60,12 @@ func (c *comparison) again(ctx context.Context) {
 // compare looks at the replicas without keeping writers away, which is enough if they are equal,
 // and under the turn if they are not, or if equality is not enough.
 func (c *comparison) compare(ctx context.Context) (string, error) {
-	if !c.verification.Doubtful {
-		if result, ok, err := c.sample(ctx); ok || err != nil {
+	if !c.verification.Doubtful || !c.reachable() {
+		result, ok, err := c.sample(ctx)
+		equal := ok && result == resultEqual && c.verification.Doubtful
+		if err != nil || ok && !equal {
 			return result, err
 		}
-	} else if !c.reachable() {
-		return resultOpen, nil
 	}
 	return c.underTurn(ctx)
 }
@@ -102,7 +102,8 @@ func (c *comparison) sample(ctx context.Context) (string, bool, error) {
 	}
 }
 
-// reachable says whether all current replicas can be asked. If not, a doubt is not worth the turn.
+// reachable says whether all current replicas can be asked. If not, a doubt is worth the turn only
+// if the others differ.
 func (c *comparison) reachable() bool {
 	repository := c.verification.Repository
 	for _, storage := range current(repository) {

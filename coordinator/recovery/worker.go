@@ -36,6 +36,7 @@ type Digester interface {
 type Store interface {
 	coordinator.Recoverer
 	coordinator.Verifier
+	coordinator.Announcer
 	Load(ctx context.Context, id coordinator.RepositoryID) (coordinator.Repository, error)
 }
 
@@ -119,6 +120,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	defer poll.Stop()
 	for {
 		w.beginRecoveries(ctx, &work)
+		w.adoptAnnouncements(ctx)
 		w.beginVerifications(ctx, &work)
 		select {
 		case <-w.TurnsLeft:
@@ -184,6 +186,22 @@ func (w *Worker) forget(ended *recovery) {
 	defer w.mu.Unlock()
 	delete(w.running, adoptionKey{ended.adoption.Write, ended.adoption.Number})
 	w.metrics.inFlight.Dec()
+}
+
+// adoptAnnouncements has replicas compared that a process may have left in the middle of something
+// that nobody votes on.
+func (w *Worker) adoptAnnouncements(ctx context.Context) {
+	if _, leased := w.Lease.Incarnation(); !leased {
+		return
+	}
+	count, err := w.Store.AdoptAnnouncements(ctx, adoptionsAtOnce, w.config.NodeDeadline)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		w.log.Warn("calls without an owner are not looked for", zap.Error(err))
+	case count > 0:
+		w.log.Info("replicas are compared because a proxy is gone in the middle of calls",
+			zap.Int("repositories", count))
+	}
 }
 
 // beginVerifications claims as many due verifications as there is room for.

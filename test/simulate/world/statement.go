@@ -279,6 +279,31 @@ func (c *connection) Verified(
 	})
 }
 
+// Announce implements coordinator.Store.
+func (c *connection) Announce(
+	ctx context.Context, announcement coordinator.Announcement,
+) error {
+	return c.run(ctx, "Announce", func(ctx context.Context) error {
+		return c.database.store.Announce(ctx, announcement)
+	})
+}
+
+// Withdraw implements coordinator.Store.
+func (c *connection) Withdraw(ctx context.Context, withdrawal coordinator.Withdrawal) error {
+	return c.run(ctx, "Withdraw", func(ctx context.Context) error {
+		return c.database.store.Withdraw(ctx, withdrawal)
+	})
+}
+
+// AdoptAnnouncements implements coordinator.Store.
+func (c *connection) AdoptAnnouncements(
+	ctx context.Context, limit int, settle time.Duration,
+) (int, error) {
+	return ask(ctx, c, "AdoptAnnouncements", func(ctx context.Context) (int, error) {
+		return c.database.store.AdoptAnnouncements(ctx, limit, settle)
+	})
+}
+
 // Enlist implements coordinator.Store.
 func (c *connection) Enlist(
 	ctx context.Context, enlistment coordinator.Enlistment,

@@ -1,0 +1,131 @@
+package coordinator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"praefect/transaction"
+)
+
+// Announcement says that a call is under way which may change a repository without asking for the
+// turn: nodes do not vote on part of what it does. It is durable before any node is asked, so that
+// somebody compares the replicas if this process does not live to say how the call ended.
+type Announcement struct {
+	// Write is random and not that of an intent.
+	Write       WriteID
+	Repository  RepositoryID
+	Incarnation Incarnation
+	// Participants are those whose nodes are asked.
+	Participants []Storage
+}
+
+// Withdrawal says that a call has ended, announced or not, and what has to be compared after it.
+type Withdrawal struct {
+	Write      WriteID
+	Repository RepositoryID
+	// Compare asks for a comparison of the replicas. Doubtful says that nothing is recorded of what
+	// they may have done differently: see [Verification].
+	Compare, Doubtful bool
+	// Settling are, in doubt, the replicas whose nodes may still be at it.
+	Settling Settling
+}
+
+// Announcer keeps which calls are under way that may change something without a vote.
+type Announcer interface {
+	// Announce makes an announcement durable. It returns [ErrRepositoryNotFound] unless the
+	// repository is ready, and [ErrLeaseLost] when the incarnation has ended. Repeating it
+	// succeeds.
+	Announce(ctx context.Context, announcement Announcement) error
+	// Withdraw removes an announcement and notes what is to be compared, from now on, in one step.
+	// That there is no such announcement, or no such repository, is success.
+	Withdraw(ctx context.Context, withdrawal Withdrawal) error
+	// AdoptAnnouncements ends announcements whose incarnation has ended: the replicas are to be
+	// compared at once, in doubt, and those of the participants settle for the given time. It
+	// returns of how many repositories.
+	AdoptAnnouncements(ctx context.Context, limit int, settle time.Duration) (int, error)
+}
+
+// announce makes known that the write may change something without a vote, unless an intent is
+// durable before it is sent. After an error nothing may be sent.
+func (w *Write) announce(ctx context.Context) error {
+	if !w.options.Verify || w.options.Turn == transaction.GateHeld {
+		return nil
+	}
+	incarnation, leased := w.coordinator.lease.Incarnation()
+	if !leased {
+		return ErrLeaseLost
+	}
+	id := w.coordinator.newWriteID()
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
+	defer cancel()
+	err := w.coordinator.store.Announce(bounded, Announcement{
+		Write: id, Repository: w.plan.Repository, Incarnation: incarnation,
+		Participants: w.group.storages(w.members),
+	})
+	switch {
+	case err == nil:
+		w.announced = id
+		return nil
+	case errors.Is(err, ErrRepositoryNotFound):
+		w.group.routes.invalidate(w.plan.Key.RelativePath)
+	case errors.Is(err, ErrMetadataUnavailable):
+		// It may be there all the same.
+		w.coordinator.leftovers.add(leftover{
+			repository: w.plan.Repository, write: id,
+			withdrawal: &Withdrawal{Write: id, Repository: w.plan.Repository},
+		})
+	}
+	return fmt.Errorf("announce write of %s: %w", w.plan.Key, err)
+}
+
+// compare ends the announcement and asks for the comparison that the decision wants, unless a
+// record has done so. failed says that the record which the decision wanted is not there.
+func (w *Write) compare(
+	ctx context.Context, decision decision, result Result, failed bool,
+) {
+	withdrawal := Withdrawal{
+		Write: w.announced, Repository: w.plan.Repository,
+		Compare: decision.verify && (decision.raise == 0 || failed),
+	}
+	if withdrawal.Compare && (decision.doubt || decision.raise != 0) && !w.left() {
+		withdrawal.Doubtful = true
+		withdrawal.Settling = Settling{
+			Storages: w.group.storages(w.members &
+				(w.group.voters(result.Running) | w.group.voters(result.Lost))),
+			For: w.coordinator.config.NodeDeadline,
+		}
+	}
+	if withdrawal.Write == 0 {
+		if !withdrawal.Compare {
+			return
+		}
+		withdrawal.Write = w.coordinator.newWriteID()
+	}
+	w.coordinator.withdraw(ctx, withdrawal)
+}
+
+// left says that recovery decides about the write.
+func (w *Write) left() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.failed != nil
+}
+
+// withdraw tells the store of the end of a call, now or when it answers again.
+func (c *Coordinator) withdraw(ctx context.Context, withdrawal Withdrawal) {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	err := c.store.Withdraw(bounded, withdrawal)
+	if err == nil {
+		return
+	}
+	c.log.Warn("comparison of replicas is asked for when the database answers",
+		zap.Error(err), zap.Int64("repository_id", int64(withdrawal.Repository)))
+	c.leftovers.add(leftover{
+		repository: withdrawal.Repository, write: withdrawal.Write, withdrawal: &withdrawal,
+	})
+}

@@ -1,0 +1,62 @@
+package recovery_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"praefect/coordinator"
+	"praefect/coordinator/recovery"
+)
+
+// announced leaves a call behind that may change something without a vote, and the end of its
+// proxy.
+func (w *world) announced(t *testing.T) {
+	t.Helper()
+	lost := w.enlist(t, "lost")
+	require.NoError(t, w.store.Announce(t.Context(), coordinator.Announcement{
+		Write: 7, Repository: 1000, Incarnation: lost, Participants: storages{"a", "b", "c"},
+	}))
+	require.NoError(t, w.store.Resign(t.Context(), lost))
+}
+
+// TestAnnouncement has a proxy die while nodes do something that nobody votes on: another compares
+// them at once, and again when no node can act any more.
+func TestAnnouncement(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		content, late string
+		sick          coordinator.Storage
+		first, last   storages
+	}{
+		"the primary has begun":         {"noo", "noo", "", list("a"), list("a")},
+		"all but one have done it":      {"nno", "nno", "", list("ab"), list("ab")},
+		"nobody has":                    {"ooo", "ooo", "", list("abc"), list("abc")},
+		"a node does it later":          {"ooo", "ono", "", list("abc"), list("ac")},
+		"and a node is away":            {"noo", "noo", "c", list("ac"), list("a")},
+		"a node is away, others equal":  {"oon", "oon", "c", list("abc"), list("ab")},
+		"a node is away, and it is not": {"ooo", "ooo", "c", list("abc"), list("abc")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.set(tc.content)
+				w.disks.set(func(d *disks) { d.sick[tc.sick] = true })
+				w.announced(t)
+				stop := w.work(t, w.prepare(t, "p"), nil, recovery.Config{})
+				defer stop()
+				<-time.After(time.Second)
+				w.requireOutcome(t, "a", tc.first...)
+
+				w.set(tc.late)
+				w.disks.set(func(d *disks) { d.sick[tc.sick] = false })
+				<-time.After(6 * time.Minute)
+				w.requireOutcome(t, "a", tc.last...)
+				require.False(t, w.pending(t, 6*time.Minute))
+			})
+		})
+	}
+}
