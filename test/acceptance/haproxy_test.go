@@ -23,8 +23,8 @@ import (
 	"praefect/test/cluster"
 )
 
-// startHAProxy spreads connections over proxies, fewest first, and returns where it listens. It ends
-// connections that were silent for some time.
+// startHAProxy spreads connections over proxies, fewest first, and returns where it listens.
+// Connections that were silent for some time are ended.
 func startHAProxy(
 	t *testing.T, proxies []*cluster.Proxy, silence time.Duration,
 ) string {
