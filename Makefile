@@ -74,16 +74,17 @@ bench: packages build ## reads, writes, clones and pushes, direct and through th
 	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
 
 # Of chaos and simulate: what follows from chance follows from SEED; PRAEFECT names another binary
-# to run.
+# to run, PROGRAM what is broken (node: one node down all the time, availability is judged).
 SEED    ?= 1
 MINUTES ?= 2
 PROXIES ?= 3
 NODES   ?= 3
+PROGRAM ?= everything
 
 .PHONY: chaos
 chaos: packages ## break a cluster under load and prove that it kept its promises (SEED, MINUTES)
 	$(GO) run ./test/chaos -seed $(SEED) -minutes $(MINUTES) -proxies $(PROXIES) -nodes $(NODES) \
-		-praefect "$(PRAEFECT)"
+		-program $(PROGRAM) -praefect "$(PRAEFECT)"
 
 # VARIANT names the only one to run.
 .PHONY: chaos-sabotage

@@ -85,7 +85,7 @@ func parse(args []string) (settings, error) {
 	flags.BoolVar(&s.sabotage, "sabotage", false, "run against sabotaged binaries")
 	flags.StringVar(&s.variant, "variant", "", "the only `name` of a sabotage to run")
 	program := flags.String("program", string(fault.Everything), "what is broken: everything, "+
-		"or only one `thing`: jitter, doubt, deaf, nothing")
+		"or only one `thing`: jitter, doubt, deaf, node, nothing")
 	if err := flags.Parse(args); err != nil {
 		return s, fmt.Errorf("parse flags: %w", err)
 	}

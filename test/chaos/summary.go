@@ -22,6 +22,8 @@ const (
 	writesPerSecond = 5
 	faultsPerMinute = 1.5
 	fullLength      = 2 * time.Minute
+	// availabilityMin is promised while one node is down.
+	availabilityMin = 0.99
 )
 
 // summary is the result of a run.
@@ -77,6 +79,11 @@ func (s *summary) problem() string {
 	if need := leastWrites(s.settings.duration()); s.acknowledged < need {
 		problems = append(problems, fmt.Sprintf("only %d writes were acknowledged, not %d",
 			s.acknowledged, need))
+	}
+	if got := availability(s.counted); s.settings.program == fault.Node && got < availabilityMin {
+		problems = append(problems, fmt.Sprintf(
+			"%.4f of the writes that touched nothing broken succeeded, not %.2f",
+			got, availabilityMin))
 	}
 	problems = append(problems, missing(s.settings, s.faults)...)
 

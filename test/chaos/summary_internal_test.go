@@ -156,6 +156,15 @@ func TestSummaryRefusesEmptyProofs(t *testing.T) {
 	calm.faults = calm.faults[1:]
 	require.Contains(t, calm.problem(), "only 2 faults of kind kill, not 3")
 
+	poor := goodSummary()
+	poor.counted = make([]client.Attempt, 50)
+	for i := range poor.counted[1:] {
+		poor.counted[i].Verdict = client.Succeeded
+	}
+	require.Empty(t, poor.problem(), "with everything broken nothing is promised")
+	poor.settings.program = fault.Node
+	require.Contains(t, poor.problem(), "0.9800 of the writes that touched nothing broken")
+
 	line, _ := verdictOf("chaos: it broke")
 	require.Empty(t, line)
 }

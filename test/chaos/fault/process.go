@@ -41,8 +41,13 @@ func (in *Injector) killOne(
 func (in *Injector) killNode(ctx context.Context, random *rand.Rand) error {
 	node := choose(random, in.Nodes)
 
-	return in.inflict(ctx, Fault{Kind: Kill, To: node.Storage},
-		mostlyShort(random, downMin, downMax),
+	return in.killOneNode(ctx, node, mostlyShort(random, downMin, downMax))
+}
+
+func (in *Injector) killOneNode(
+	ctx context.Context, node *cluster.Node, length time.Duration,
+) error {
+	return in.inflict(ctx, Fault{Kind: Kill, To: node.Storage}, length,
 		deed{
 			breakIt: func() error { return errors.Join(node.Kill(), in.shut(node.Storage)) },
 			mend: func() error {

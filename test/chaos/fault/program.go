@@ -20,6 +20,9 @@ const (
 	Doubt Program = "doubt"
 	// Deaf lets a proxy hear nothing from the database while the disk of a node is full.
 	Deaf Program = "deaf"
+	// Node has one node down nearly all the time, killed or frozen, and nothing else broken: what
+	// is promised of availability is judged by it.
+	Node Program = "node"
 	// Nothing shows what clients get when all is well, to compare with.
 	Nothing Program = "nothing"
 )
@@ -30,7 +33,7 @@ var ErrUnknownProgram = errors.New("unknown program")
 // ParseProgram returns the program of that name.
 func ParseProgram(name string) (Program, error) {
 	switch p := Program(name); p {
-	case Everything, Jitter, Doubt, Deaf, Nothing:
+	case Everything, Jitter, Doubt, Deaf, Node, Nothing:
 		return p, nil
 	default:
 		return "", fmt.Errorf("%w: %q", ErrUnknownProgram, name)
@@ -42,6 +45,7 @@ const (
 	blinks                   = 8
 	blinkMin, blinkMax       = 60 * time.Millisecond, 350 * time.Millisecond
 	blinkGapMin, blinkGapMax = 50 * time.Millisecond, 250 * time.Millisecond
+	absentMin, absentMax     = 4 * time.Second, 8 * time.Second
 	programMin, programMax   = 500 * time.Millisecond, 1500 * time.Millisecond
 )
 
@@ -73,12 +77,24 @@ func (in *Injector) single(ctx context.Context, random *rand.Rand) error {
 		return in.killAllWhileFrozen(ctx, random)
 	case Deaf:
 		return in.deafWhileFull(ctx, random)
+	case Node:
+		return in.downNode(ctx, random)
 	case Nothing:
 		return nil
 	case Everything:
 	}
 
 	return fmt.Errorf("%w: %q", ErrUnknownProgram, in.Program)
+}
+
+// downNode is long enough for another primary and for many writes without the node.
+func (in *Injector) downNode(ctx context.Context, random *rand.Rand) error {
+	node, length := choose(random, in.Nodes), between(random, absentMin, absentMax)
+	if random.IntN(2) == 0 {
+		return in.killOneNode(ctx, node, length)
+	}
+
+	return in.freeze(ctx, node.Storage, node.Process(), length)
 }
 
 // jitter is followed by a muster, as the next writes would cover up what it leaves.
