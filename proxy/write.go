@@ -157,8 +157,8 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 	if votes.Recorded > 0 && !silent || votes.Failed || r.call.commands.none() {
 		return votes
 	}
-	// If nobody voted on something, the end of the calls is the only evidence. If the vote is lost, the turn is
-	// kept while nodes remove their locks, which the next write would run into.
+	// If nobody voted on something, the end of the calls is the only evidence. If the vote is lost,
+	// the turn is kept while nodes remove their locks, which the next write would run into.
 	r.fan.Settle(r.handler.config.Grace)
 	return r.live.Summary()
 }

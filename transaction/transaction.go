@@ -25,8 +25,8 @@ type Transaction struct {
 
 	// stopped, aborted and failed mean that the frontier is decided no more.
 	stopped, aborted, failed bool
-	// updating is true while the primary's latest vote that was released is the one around the update
-	// hook, after which it changes a reference.
+	// updating is true while the primary's latest vote that was released is the one around the
+	// update hook, after which it changes a reference.
 	updating bool
 	// deposed is true once a record has replaced the primary: it steers the rounds on if it is
 	// taken back in, and opens no further write.
