@@ -28,9 +28,10 @@ const (
 )
 
 // commands is the stream of a push on which the list of commands is looked at. Does it ask git
-// receive-pack to change anything? And to delete something? Git sends
-// an empty list of commands before a large push, to find out whether it is let in, and over SSH when everything is up to date. Whatever cannot be
-// told counts as a command. The stream may be read by one goroutine while another asks.
+// receive-pack to change anything? And to delete something? Git sends an empty list of commands
+// before a large push, to find out whether it is let in, and over SSH when everything is up to
+// date. Whatever cannot be told counts as a command, and as a deletion. The stream may be read by
+// one goroutine while another asks.
 type commands struct {
 	grpc.ServerStream
 
