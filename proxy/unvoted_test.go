@@ -97,34 +97,42 @@ func silently(next script) script {
 const updateHook = "\x95\x90\x87\xc3\x0d\x48\x3e\x52\xb9\xe8" +
 	"\x57\x4a\x4b\xd5\x8c\x4c\xd7\x07\x06\x92"
 
+// refusedNext has a hook refuse the next reference.
+func refusedNext(v *visit) error {
+	if v.tx.Primary {
+		v.stop()
+		return nil
+	}
+	v.vote(synchronized, updateHook)
+	return nil
+}
+
+// apartNext has the nodes disagree on it.
+func apartNext(v *visit) error {
+	v.vote(synchronized, updateHook)
+	v.vote(prepared, v.node.storage)
+	return nil
+}
+
+// throughNext has all nodes write it.
+func throughNext(v *visit) error {
+	v.vote(synchronized, updateHook)
+	v.vote(prepared, "b")
+	v.vote(committed, "b")
+	return nil
+}
+
+// brokenNext has the node fail at it.
+func brokenNext(v *visit) error {
+	v.vote(synchronized, updateHook)
+	return status.Error(codes.Internal, "disk full")
+}
+
 // TestSilentDeletion has pushes that delete a reference without a vote and then do not get another
 // one through, or do: what the nodes have done without a vote is recorded, and compared.
 func TestSilentDeletion(t *testing.T) {
 	t.Parallel()
 	zero, id := strings.Repeat("0", 40), strings.Repeat("a", 40)
-	refused := func(v *visit) error {
-		if v.tx.Primary {
-			v.stop()
-			return nil
-		}
-		v.vote(synchronized, updateHook)
-		return nil
-	}
-	apart := func(v *visit) error {
-		v.vote(synchronized, updateHook)
-		v.vote(prepared, v.node.storage)
-		return nil
-	}
-	through := func(v *visit) error {
-		v.vote(synchronized, updateHook)
-		v.vote(prepared, "b")
-		v.vote(committed, "b")
-		return nil
-	}
-	broken := func(v *visit) error {
-		v.vote(synchronized, updateHook)
-		return status.Error(codes.Internal, "disk full")
-	}
 	everybody := []string{"node-1", "node-2", "node-3"}
 	for name, tc := range map[string]struct {
 		next       script
@@ -135,14 +143,14 @@ func TestSilentDeletion(t *testing.T) {
 		current    []string
 		compared   bool
 	}{
-		"a hook refuses the next":    {refused, refused, zero, "recorded", 1, everybody, true},
-		"the next is lost":           {apart, apart, zero, "recorded", 1, everybody, true},
-		"the next is recorded":       {through, through, zero, "recorded", 2, everybody, true},
-		"one node failed":            {refused, broken, zero, "recorded", 1, everybody[:2], true},
-		"the push breaks off":        {broken, broken, zero, "unknown", 0, everybody, true},
-		"refused, nothing to delete": {refused, refused, id, "none", 0, everybody, false},
+		"a hook refuses the next":    {refusedNext, refusedNext, zero, "recorded", 1, everybody, true},
+		"the next is lost":           {apartNext, apartNext, zero, "recorded", 1, everybody, true},
+		"the next is recorded":       {throughNext, throughNext, zero, "recorded", 2, everybody, true},
+		"one node failed":            {refusedNext, brokenNext, zero, "recorded", 1, everybody[:2], true},
+		"the push breaks off":        {brokenNext, brokenNext, zero, "unknown", 0, everybody, true},
+		"refused, nothing to delete": {refusedNext, refusedNext, id, "none", 0, everybody, false},
 		"recorded, nothing to delete": {
-			through, through, id, "recorded", 1, everybody, false,
+			throughNext, throughNext, id, "recorded", 1, everybody, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
