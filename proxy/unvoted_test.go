@@ -97,8 +97,8 @@ func silently(next script) script {
 const updateHook = "\x95\x90\x87\xc3\x0d\x48\x3e\x52\xb9\xe8" +
 	"\x57\x4a\x4b\xd5\x8c\x4c\xd7\x07\x06\x92"
 
-// refusedNext has a hook refuse the next reference.
-func refusedNext(v *visit) error {
+// refuses has a hook refuse the next reference.
+func refuses(v *visit) error {
 	if v.tx.Primary {
 		v.stop()
 		return nil
@@ -107,23 +107,23 @@ func refusedNext(v *visit) error {
 	return nil
 }
 
-// apartNext has the nodes disagree on it.
-func apartNext(v *visit) error {
+// differs has the nodes disagree on it.
+func differs(v *visit) error {
 	v.vote(synchronized, updateHook)
 	v.vote(prepared, v.node.storage)
 	return nil
 }
 
-// throughNext has all nodes write it.
-func throughNext(v *visit) error {
+// passes has all nodes write it.
+func passes(v *visit) error {
 	v.vote(synchronized, updateHook)
 	v.vote(prepared, "b")
 	v.vote(committed, "b")
 	return nil
 }
 
-// brokenNext has the node fail at it.
-func brokenNext(v *visit) error {
+// breaks has the node fail at it.
+func breaks(v *visit) error {
 	v.vote(synchronized, updateHook)
 	return status.Error(codes.Internal, "disk full")
 }
@@ -143,14 +143,14 @@ func TestSilentDeletion(t *testing.T) {
 		current    []string
 		compared   bool
 	}{
-		"a hook refuses the next":    {refusedNext, refusedNext, zero, "recorded", 1, everybody, true},
-		"the next is lost":           {apartNext, apartNext, zero, "recorded", 1, everybody, true},
-		"the next is recorded":       {throughNext, throughNext, zero, "recorded", 2, everybody, true},
-		"one node failed":            {refusedNext, brokenNext, zero, "recorded", 1, everybody[:2], true},
-		"the push breaks off":        {brokenNext, brokenNext, zero, "unknown", 0, everybody, true},
-		"refused, nothing to delete": {refusedNext, refusedNext, id, "none", 0, everybody, false},
+		"a hook refuses the next":    {refuses, refuses, zero, "recorded", 1, everybody, true},
+		"the next is lost":           {differs, differs, zero, "recorded", 1, everybody, true},
+		"the next is recorded":       {passes, passes, zero, "recorded", 2, everybody, true},
+		"one node failed":            {refuses, breaks, zero, "recorded", 1, everybody[:2], true},
+		"the push breaks off":        {breaks, breaks, zero, "unknown", 0, everybody, true},
+		"refused, nothing to delete": {refuses, refuses, id, "none", 0, everybody, false},
 		"recorded, nothing to delete": {
-			throughNext, throughNext, id, "recorded", 1, everybody, false,
+			passes, passes, id, "recorded", 1, everybody, false,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
