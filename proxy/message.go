@@ -37,8 +37,7 @@ func (m messages) of(streaming bool, code codes.Code) string {
 }
 
 // LogFilter says which calls get a line in the log, by their full method names. A name that Allow
-// matches does, and one that Deny matches does not otherwise. Without any pattern all calls do but
-// health checks; with Allow alone, only those that it matches.
+// matches does, and one that Deny matches does not otherwise. Without Deny that is health checks.
 type LogFilter struct{ Allow, Deny *regexp.Regexp }
 
 // logs tells whether calls of a method get a line.
@@ -48,8 +47,6 @@ func (f LogFilter) logs(name string) bool {
 		return true
 	case f.Deny != nil:
 		return !f.Deny.MatchString(name)
-	case f.Allow != nil:
-		return false
 	default:
 		return !strings.HasPrefix(name, healthPrefix)
 	}

@@ -29,7 +29,8 @@ func TestLogFilter(t *testing.T) {
 	}{
 		"default":        {LogFilter{}, false, true},
 		"deny":           {LogFilter{Deny: regexp.MustCompile(`RefService`)}, true, false},
-		"allow":          {LogFilter{Allow: health}, true, false},
+		"allow":          {LogFilter{Allow: health}, true, true},
+		"allow another":  {LogFilter{Allow: regexp.MustCompile(`RefService`)}, false, true},
 		"allow wins":     {LogFilter{Allow: health, Deny: all}, true, false},
 		"everything":     {LogFilter{Allow: all}, true, true},
 		"nothing at all": {LogFilter{Deny: all}, false, false},

@@ -131,11 +131,11 @@ func (v *visit) line(
 	fields = append(fields,
 		zap.String("correlation_id", v.correlation),
 		zap.String("grpc.code", end.code.String()),
-		zap.Time("grpc.start_time", v.begin),
+		zap.Time("grpc.start_time", v.begin.UTC()),
 		zap.Float64("grpc.time_ms", float64(time.Since(v.begin))/float64(time.Millisecond)),
 	)
 	if deadline, ok := ctx.Deadline(); ok {
-		fields = append(fields, zap.Time("grpc.request.deadline", deadline))
+		fields = append(fields, zap.Time("grpc.request.deadline", deadline.UTC()))
 	}
 	if v.received > 0 {
 		fields = append(fields, zap.Int64("grpc.request.payload_bytes", v.received))
@@ -199,17 +199,41 @@ func (v *visit) client(fields []zap.Field) []zap.Field {
 	return fields
 }
 
-// about adds the repository of a request that was decoded.
+// about adds the repository of a request that was decoded, or the pool, or the storage.
 func (v *visit) about(request any) {
-	about, ok := request.(interface{ GetRepository() *gitalypb.Repository })
-	if !ok || about.GetRepository() == nil {
-		return
+	switch about := request.(type) {
+	case interface{ GetRepository() *gitalypb.Repository }:
+		v.aboutRepository(about.GetRepository())
+	case interface{ GetObjectPool() *gitalypb.ObjectPool }:
+		v.aboutPool(about.GetObjectPool().GetRepository())
+	case interface{ GetStorageName() string }:
+		v.addText("virtual_storage", about.GetStorageName())
+		v.addText("grpc.request.StorageName", about.GetStorageName())
 	}
-	repository := about.GetRepository()
-	v.add(zap.String("virtual_storage", repository.GetStorageName()),
-		zap.String("relative_path", repository.GetRelativePath()),
-		zap.String("grpc.request.repoStorage", repository.GetStorageName()),
-		zap.String("grpc.request.repoPath", repository.GetRelativePath()))
+}
+
+func (v *visit) aboutRepository(repository *gitalypb.Repository) {
+	v.addText("virtual_storage", repository.GetStorageName())
+	v.addText("relative_path", repository.GetRelativePath())
+	v.addText("grpc.request.repoStorage", repository.GetStorageName())
+	v.addText("grpc.request.repoPath", repository.GetRelativePath())
+	v.addText("grpc.request.glRepository", repository.GetGlRepository())
+	v.addText("grpc.request.glProjectPath", repository.GetGlProjectPath())
+}
+
+func (v *visit) aboutPool(pool *gitalypb.Repository) {
+	v.addText("virtual_storage", pool.GetStorageName())
+	v.addText("relative_path", pool.GetRelativePath())
+	v.addText("grpc.request.pool.storage", pool.GetStorageName())
+	v.addText("grpc.request.pool.relativePath", pool.GetRelativePath())
+	v.addText("grpc.request.pool.sourceProjectPath", pool.GetGlProjectPath())
+}
+
+// addText adds a field that has something to say.
+func (v *visit) addText(key, text string) {
+	if text != "" {
+		v.add(zap.String(key, text))
+	}
 }
 
 // level says how loud the end of a call is.

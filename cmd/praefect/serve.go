@@ -13,6 +13,7 @@ import (
 
 	"github.com/urfave/cli/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/grpclog"
 
 	"praefect/cmd/internal/boot"
 	"praefect/cmd/internal/configfile"
@@ -61,6 +62,7 @@ func serve(ctx context.Context, cmd *cli.Command) error {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // There is nowhere left to tell it.
+	grpclog.SetLoggerV2(logging.Library(log, os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL")))
 	log.Info("Starting Praefect", zap.String("version", version()))
 	if err := confessTags(log); err != nil {
 		return err

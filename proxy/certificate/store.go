@@ -131,7 +131,7 @@ func (s *Store) look(last [][]byte) [][]byte {
 		return files
 	}
 	s.current.Store(next)
-	s.log.Info("certificates are read again", zap.Time("expiry", next.expiry))
+	s.log.Info("certificates are read again", zap.Time("expiry", next.expiry.Local()))
 	return files
 }
 

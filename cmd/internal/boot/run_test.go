@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -191,6 +192,13 @@ func TestMetrics(t *testing.T) {
 	require.NoError(t, r.dial(t).Close())
 
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	symbol, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		"http://"+address+"/debug/pprof/symbol", strings.NewReader("0x1"))
+	require.NoError(t, err)
+	answer, err := client.Do(symbol)
+	require.NoError(t, err)
+	require.NoError(t, answer.Body.Close())
+	require.Equal(t, http.StatusOK, answer.StatusCode, "tools post to it")
 	for path, contents := range map[string][]string{
 		"/metrics": {
 			`gitlab_build_info{version="v1"} 1`, "go_goroutines", "process_cpu_seconds_total",

@@ -4,6 +4,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,7 +19,7 @@ func documented(t *testing.T) (whole, defaultsOnly string) {
 	t.Helper()
 	content, err := os.ReadFile("../../../docs/config.toml")
 	require.NoError(t, err)
-	shown := regexp.MustCompile(`^#([a-z0-9_]+ = .*)$`)
+	shown := regexp.MustCompile(`^#([a-z0-9_]+ = .*|\[[a-z_]+\])$`)
 
 	var all, commented []string
 	for line := range strings.Lines(string(content)) {
@@ -100,15 +101,30 @@ func TestDocumentedKeys(t *testing.T) {
 	require.NoError(t, toml.Unmarshal([]byte(whole), &document))
 	shown := map[string]bool{}
 	keysIn(document, "", shown)
-	for _, key := range keysOf(reflect.TypeFor[File](), "") {
+	old := append(keysOf(reflect.TypeFor[legacy](), ""),
+		"i_understand_my_election_strategy_is_unsupported_and_will_be_removed_without_warning")
+	for _, key := range append(keysOf(reflect.TypeFor[File](), ""), old...) {
 		require.True(t, shown[key], "%s is missing in docs/config.toml", key)
 	}
 
 	loaded, err := parse([]byte(whole))
 	require.NoError(t, err)
 	require.Empty(t, loaded.Unknown)
-	require.Empty(t, loaded.Inert)
 	require.NoError(t, loaded.Validate())
+	// A table stands for its keys.
+	within := func(key, note string) bool {
+		return key == note || strings.HasPrefix(key, note+".")
+	}
+	for _, key := range old {
+		require.True(t, slices.ContainsFunc(loaded.Inert, func(note Note) bool {
+			return within(key, note.Key)
+		}), "%s is said to have no effect", key)
+	}
+	for _, note := range loaded.Inert {
+		require.True(t, slices.ContainsFunc(old, func(key string) bool {
+			return within(key, note.Key)
+		}), "%s has an effect, says the page", note.Key)
+	}
 }
 
 // TestDocumentedDefaults asserts that what the documentation shows as defaults are those of the

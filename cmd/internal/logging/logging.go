@@ -19,6 +19,8 @@ const (
 	formatJSON = "json"
 
 	timeText = "2006-01-02T15:04:05.000Z"
+	// bareText is that of values that are in UTC already, see [New].
+	bareText = "2006-01-02T15:04:05.000"
 )
 
 // Config says what is logged and how.
@@ -46,7 +48,11 @@ func (c Config) Validate() error {
 // New returns a logger that writes whole lines to w, which need not be safe for concurrent use.
 // Warnings and errors are written at once, and so is everything at level debug, where somebody is
 // looking for something; other lines at most 20 ms later when there are many. Sync writes what
-// waits, and has to be called at the end. Errors are those of [Config.Validate].
+// waits, and has to be called at the end.
+//
+// Times are written in UTC, with a Z at the end but for values whose location is [time.UTC]. That
+// is how callers ask for the form without a zone, which some fields of calls have always had, at no
+// cost. Errors are those of [Config.Validate].
 func New(w io.Writer, config Config) (*zap.Logger, error) {
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("configuring logger: %w", err)
@@ -97,6 +103,7 @@ func levelName(level zapcore.Level) string {
 
 func encoderConfig() zapcore.EncoderConfig {
 	encodeTime := zapcore.TimeEncoderOfLayout(timeText)
+	encodeBare := zapcore.TimeEncoderOfLayout(bareText)
 
 	return zapcore.EncoderConfig{
 		TimeKey:    "time",
@@ -107,9 +114,16 @@ func encoderConfig() zapcore.EncoderConfig {
 			to.AppendString(levelName(level))
 		},
 		EncodeTime: func(when time.Time, to zapcore.PrimitiveArrayEncoder) {
-			encodeTime(when.UTC(), to)
+			if bare(when) {
+				encodeBare(when, to)
+			} else {
+				encodeTime(when.UTC(), to)
+			}
 		},
 		EncodeDuration: zapcore.StringDurationEncoder,
 		EncodeName:     zapcore.FullNameEncoder,
 	}
 }
+
+// bare says that a time is to be written without a zone.
+func bare(when time.Time) bool { return when.Location() == time.UTC }

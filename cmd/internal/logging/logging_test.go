@@ -70,9 +70,10 @@ func TestTimeIsUTC(t *testing.T) {
 		var out bytes.Buffer
 		log, err := logging.New(&out, logging.Config{Format: format, Level: "info"})
 		require.NoError(t, err)
-		log.Info("event", zap.Time("at", when))
+		log.Info("event", zap.Time("at", when), zap.Time("bare", when.UTC()))
 		require.NoError(t, log.Sync())
 		require.Contains(t, out.String(), want, format)
+		require.Regexp(t, `bare"?[:=]"?2026-03-04T00:00:00.000[" ]`, out.String(), format)
 	}
 }
 

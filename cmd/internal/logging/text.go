@@ -60,11 +60,15 @@ func (e *textEncoder) EncodeEntry(
 
 // text is how a value is written before it is quoted.
 func text(value any) string {
-	if when, ok := value.(time.Time); ok {
+	when, ok := value.(time.Time)
+	switch {
+	case !ok:
+		return fmt.Sprint(value)
+	case bare(when):
+		return when.Format(bareText)
+	default:
 		return when.UTC().Format(timeText)
 	}
-
-	return fmt.Sprint(value)
 }
 
 func quote(text string) string {
