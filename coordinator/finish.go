@@ -54,6 +54,9 @@ type Result struct {
 	// Idle says that the client asked for nothing that could change anything, or nothing was sent,
 	// so that success without a vote changed nothing.
 	Idle bool
+	// Deletes says that the client may have asked to delete references, one by one and without
+	// telling what they were, so that [transaction.Summary.Silent] counts.
+	Deletes bool
 	// Failures says how calls failed that have ended, Cause what the client is told that did not
 	// come from the primary. Transaction is the identity of the vote. They are for the journal.
 	Failures    map[transaction.Voter]error
@@ -111,6 +114,8 @@ type facts struct {
 	// locksFirst says that the method takes its locks before it votes, if it votes at all,
 	// alwaysVerify that it may have done something beside what it voted on.
 	creation, neverWrites, locksFirst, alwaysVerify bool
+	// silent says that it may have deleted a reference without a vote between others.
+	silent bool
 	// several says that the call may consist of several writes.
 	several bool
 	// unseen says that a node may still be at it, or that its end was not seen.
@@ -146,6 +151,7 @@ func (w *Write) decide(result Result) decision {
 		creation:  w.plan.Creation, neverWrites: w.options.NeverWrites || result.Idle,
 		locksFirst:   w.options.Turn == transaction.GateHeld,
 		alwaysVerify: w.options.Verify && !result.Idle && !w.plan.Creation,
+		silent:       result.Votes.Silent && result.Deletes && !result.Idle && !w.plan.Creation,
 		several:      w.options.Several,
 		unseen:       len(result.Running)+len(result.Lost) > 0,
 	})
@@ -156,13 +162,13 @@ func (w *Write) decide(result Result) decision {
 // unless nothing was asked for.
 func decide(f facts) decision {
 	decided := f.decide()
-	decided.doubt = decided.doubt || f.alwaysVerify && !f.primaryOK
+	decided.doubt = decided.doubt || (f.alwaysVerify || f.silent) && !f.primaryOK
 	return decided
 }
 
 func (f facts) decide() decision {
 	votes := f.votes
-	verify := votes.Verify || f.alwaysVerify
+	verify := votes.Verify || f.alwaysVerify || f.silent
 	switch {
 	case f.unknown():
 		return decision{verify: verify, outcome: OutcomeUnknown, err: ErrOutcomeUnknown}
@@ -172,6 +178,8 @@ func (f facts) decide() decision {
 		)}
 	case f.undecided:
 		return f.left(verify)
+	case f.silent:
+		return f.beside()
 	case votes.Recorded > 0:
 		return decision{verify: verify, outcome: f.recorded()}
 	case f.unheard():
@@ -263,8 +271,8 @@ func (f facts) unvoted(verify bool) decision {
 	}
 }
 
-// beside decides on a call of which no vote is recorded, but that may have changed something beside
-// what it voted on: success is a write, and otherwise nobody knows.
+// beside decides on a call that may have changed something beside what it voted on and what is
+// recorded: success is a write, and otherwise nobody knows.
 func (f facts) beside() decision {
 	switch {
 	case f.primaryOK || f.locksFirst && !f.votes.Prepared && !f.votes.Busy:
@@ -273,6 +281,8 @@ func (f facts) beside() decision {
 			decided.outcome = OutcomeUnknown
 		}
 		return decided
+	case f.votes.Recorded > 0:
+		return decision{verify: true, outcome: OutcomePartial}
 	case f.votes.Busy:
 		return decision{verify: true, outcome: OutcomeUnknown, err: fmt.Errorf(
 			"%w: %w", ErrOutcomeUnknown, f.refusal(),
@@ -293,7 +303,9 @@ func (w *Write) recordUnvoted(ctx context.Context, decision decision) (Outcome, 
 		return OutcomeUnknown, fmt.Errorf("%w: no replica is current that it reached",
 			ErrOutcomeUnknown)
 	}
-	primary := w.plan.Primary
+	w.mu.Lock()
+	primary := w.primary // An earlier record may have replaced the one of the plan.
+	w.mu.Unlock()
 	if !raise.has(w.group.place(primary)) {
 		primary = w.group.storage(raise.lowest())
 	}

@@ -21,6 +21,7 @@ type decideCase struct {
 	locks     bool
 	verify    bool
 	several   bool
+	silent    bool
 	unseen    bool
 	want      Outcome
 	wantRaise string
@@ -215,6 +216,36 @@ func besideCases() map[string]decideCase {
 	}
 }
 
+// silentCases are of pushes that may have deleted a reference without a vote, between others.
+func silentCases() map[string]decideCase {
+	return map[string]decideCase{
+		"deletion, then a hook refused": {
+			votes: votes{Stopped: true}, ok: "abc", silent: true,
+			wantRaise: "abc", wantVerify: true,
+		},
+		"deletion, then a round was lost": {
+			votes: votes{Prepared: true, LostRounds: 1}, ok: "ab", silent: true,
+			wantRaise: "ab", wantVerify: true,
+		},
+		"deletion, then a record": {
+			votes: votes{Prepared: true, Recorded: 1, Through: true}, ok: "ac", silent: true,
+			several: true, wantRaise: "ac", wantVerify: true,
+		},
+		"deletion, then the turn did not come": {
+			votes: votes{Prepared: true, Busy: true}, failed: true, silent: true,
+			want: OutcomeUnknown, err: ErrBusy, wantVerify: true, wantDoubt: true,
+		},
+		"deletion, then the primary failed": {
+			votes: votes{Prepared: true, LostRounds: 1}, failed: true, silent: true,
+			want: OutcomeUnknown, wantVerify: true, wantDoubt: true,
+		},
+		"deletion, then a record, then the primary failed": {
+			votes: votes{Prepared: true, Recorded: 1}, failed: true, silent: true, several: true,
+			want: OutcomePartial, wantVerify: true, wantDoubt: true,
+		},
+	}
+}
+
 // TestDecide is the table of outcomes: what becomes of a write by what its nodes voted and said.
 func TestDecide(t *testing.T) {
 	t.Parallel()
@@ -223,6 +254,7 @@ func TestDecide(t *testing.T) {
 	maps.Copy(cases, busyCases())
 	maps.Copy(cases, unvotedCases())
 	maps.Copy(cases, besideCases())
+	maps.Copy(cases, silentCases())
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -231,6 +263,7 @@ func TestDecide(t *testing.T) {
 				ok: letters(tc.ok), primary: letters("a"),
 				creation: tc.creation, neverWrites: tc.never, locksFirst: tc.locks,
 				alwaysVerify: tc.verify, several: tc.several, unseen: tc.unseen,
+				silent: tc.silent,
 			})
 			require.ErrorIs(t, got.err, tc.err)
 			require.Equal(t, letters(tc.wantRaise), got.raise)

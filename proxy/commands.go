@@ -14,6 +14,8 @@ import (
 const (
 	// inputField is the field with the input of git receive-pack in every message of a push.
 	inputField = 2
+	// listMax is the largest message in pieces that is put together to look at it.
+	listMax = 256 << 10
 	// flush is how that input begins when a client wants nothing: the list of commands is over.
 	flush = "0000"
 )
@@ -25,15 +27,19 @@ const (
 	commandsNone
 )
 
-// commands is the stream of a push on which the client's first bytes are looked at: do they ask
-// git receive-pack to change anything? Git sends an empty list of commands before a large push, to
-// find out whether it is let in, and over SSH when everything is up to date. Whatever cannot be
-// told counts as a command. The stream may be read by one goroutine while another asks.
+// commands is the stream of a push on which the list of commands is looked at. Does it ask git
+// receive-pack to change anything? And to delete something? Git sends an empty list of commands
+// before a large push, to find out whether it is let in, and over SSH when everything is up to
+// date. Whatever cannot be told counts as a command, and as a deletion. The stream may be read by
+// one goroutine while another asks.
 type commands struct {
 	grpc.ServerStream
 
 	state atomic.Uint32
 	begun []byte
+	// plain says that the list has come to its end and asks for no deletion.
+	plain atomic.Bool
+	list  commandList
 }
 
 // watchCommands watches the commands of a call whose first message was received already.
@@ -47,23 +53,30 @@ func watchCommands(c *call) *commands {
 // ended the call well: until then it waits for the commands.
 func (w *commands) none() bool { return w != nil && w.state.Load() == commandsNone }
 
+// mayDelete tells whether the client may have asked to delete references.
+func (w *commands) mayDelete() bool { return w != nil && !w.none() && !w.plain.Load() }
+
 // RecvMsg receives a message and looks at it.
 func (w *commands) RecvMsg(message any) error {
 	err := w.ServerStream.RecvMsg(message)
-	if w.state.Load() != commandsAwaited {
+	if w.list.over && w.state.Load() != commandsAwaited {
 		return err //nolint:wrapcheck // a status, or the end
 	}
 	frame, relayed := message.(*relay.Frame)
 	switch {
 	case errors.Is(err, io.EOF):
-		w.state.Store(commandsNone)
+		w.state.CompareAndSwap(commandsAwaited, commandsNone)
 	case err != nil:
 	case relayed && len(frame.Data()) == 1:
 		w.look(frame.Data()[0].ReadOnlyData())
 	case relayed && frame.Len() == 0:
-	default:
+	case relayed && frame.Len() <= listMax:
 		// An empty list comes in a small message, which is in one piece.
-		w.state.Store(commandsGiven)
+		w.state.CompareAndSwap(commandsAwaited, commandsGiven)
+		w.look(frame.Data().Materialize())
+	default:
+		w.state.CompareAndSwap(commandsAwaited, commandsGiven)
+		w.list.over = true
 	}
 	return err //nolint:wrapcheck // a status, or the end
 }
@@ -73,7 +86,13 @@ func (w *commands) look(message []byte) {
 	input, err := wire.LocateBytes(message, []int32{inputField})
 	if err != nil {
 		// The node refuses it.
-		w.state.Store(commandsGiven)
+		w.state.CompareAndSwap(commandsAwaited, commandsGiven)
+		w.list.over = true
+		return
+	}
+	w.list.read(input)
+	w.plain.Store(w.list.over && !w.list.deletes)
+	if w.state.Load() != commandsAwaited {
 		return
 	}
 	missing := cap(w.begun) - len(w.begun)

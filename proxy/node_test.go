@@ -170,3 +170,15 @@ func (v *visit) vote(phase gitalypb.VoteTransactionRequest_Phase, what string) s
 	}
 	return response.GetState()
 }
+
+// stop tells that a hook has refused the change.
+func (v *visit) stop() {
+	id, err := backchannel.PeerID(v.Context())
+	require.NoError(v.node.t, err)
+	conn, err := v.node.peers.Conn(id)
+	require.NoError(v.node.t, err)
+	_, err = gitalypb.NewRefTransactionClient(conn).StopTransaction(
+		context.WithoutCancel(v.Context()),
+		&gitalypb.StopTransactionRequest{TransactionId: v.tx.ID})
+	require.NoError(v.node.t, err)
+}

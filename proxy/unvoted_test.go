@@ -1,6 +1,8 @@
 package proxy_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +71,108 @@ func TestFetchPrunes(t *testing.T) {
 			due := c.compared()
 			require.Len(t, due, 1)
 			require.Equal(t, tc.doubtful, due[0].Doubtful)
+		})
+	}
+}
+
+// silently is a node that is pushed to: it deletes one reference without a vote, as Git does when
+// the client did not say what it was, and comes to the next one.
+func silently(next script) script {
+	return func(v *visit) error {
+		if err := v.RecvMsg(&gitalypb.PostReceivePackRequest{}); err != nil {
+			return err
+		}
+		if v.vote(synchronized, updateHook) != commit {
+			return errAborted
+		}
+		if err := next(v); err != nil {
+			return err
+		}
+		return v.SendMsg(&gitalypb.PostReceivePackResponse{Data: []byte("report")})
+	}
+}
+
+// updateHook is what nodes vote around the hook in front of each reference: SHA-1 of "synchronize
+// update hook".
+const updateHook = "\x95\x90\x87\xc3\x0d\x48\x3e\x52\xb9\xe8" +
+	"\x57\x4a\x4b\xd5\x8c\x4c\xd7\x07\x06\x92"
+
+// refuses has a hook refuse the next reference.
+func refuses(v *visit) error {
+	if v.tx.Primary {
+		v.stop()
+		return nil
+	}
+	v.vote(synchronized, updateHook)
+	return nil
+}
+
+// differs has the nodes disagree on it.
+func differs(v *visit) error {
+	v.vote(synchronized, updateHook)
+	v.vote(prepared, v.node.storage)
+	return nil
+}
+
+// passes has all nodes write it.
+func passes(v *visit) error {
+	v.vote(synchronized, updateHook)
+	v.vote(prepared, "b")
+	v.vote(committed, "b")
+	return nil
+}
+
+// breaks has the node fail at it.
+func breaks(v *visit) error {
+	v.vote(synchronized, updateHook)
+	return status.Error(codes.Internal, "disk full")
+}
+
+// TestSilentDeletion has pushes that delete a reference without a vote and then do not get another
+// one through, or do: what the nodes have done without a vote is recorded, and compared.
+func TestSilentDeletion(t *testing.T) {
+	t.Parallel()
+	zero, id := strings.Repeat("0", 40), strings.Repeat("a", 40)
+	everybody := []string{"node-1", "node-2", "node-3"}
+	for name, tc := range map[string]struct {
+		next       script
+		third      script
+		target     string
+		outcome    string
+		generation int
+		current    []string
+		compared   bool
+	}{
+		"a hook refuses the next":    {refuses, refuses, zero, "recorded", 1, everybody, true},
+		"the next is lost":           {differs, differs, zero, "recorded", 1, everybody, true},
+		"the next is recorded":       {passes, passes, zero, "recorded", 2, everybody, true},
+		"one node failed":            {refuses, breaks, zero, "recorded", 1, everybody[:2], true},
+		"the push breaks off":        {breaks, breaks, zero, "unknown", 0, everybody, true},
+		"refused, nothing to delete": {refuses, refuses, id, "none", 0, everybody, false},
+		"recorded, nothing to delete": {
+			passes, passes, id, "recorded", 1, everybody, false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			c.onAll(receivePack, silently(tc.next))
+			c.nodes[2].on(receivePack, silently(tc.third))
+			stream, err := gitalypb.NewSmartHTTPServiceClient(c.client).PostReceivePack(t.Context())
+			require.NoError(t, err)
+			command := zero + " " + tc.target + " refs/heads/a\x00report-status"
+			require.NoError(t, stream.Send(&gitalypb.PostReceivePackRequest{
+				Repository: target(),
+				Data:       fmt.Appendf(nil, "%04x%s0000", len(command)+4, command),
+			}))
+			require.NoError(t, stream.CloseSend())
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			require.Equal(t, []string{tc.outcome}, stream.Trailer().Get("praefect-outcome"))
+			require.EqualValues(t, tc.generation, c.state(relativePath).Generation)
+			require.Equal(t, tc.current, c.current())
+			require.Equal(t, tc.compared, len(c.compared()) > 0)
 		})
 	}
 }

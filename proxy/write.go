@@ -152,11 +152,13 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 			r.call.visit.log().Error("votes did not settle", zap.Inline(r.call.key))
 		}
 	}
-	if votes := r.live.Summary(); votes.Recorded > 0 || votes.Failed || r.call.commands.none() {
+	votes := r.live.Summary()
+	silent := votes.Silent && r.call.commands.mayDelete()
+	if votes.Recorded > 0 && !silent || votes.Failed || r.call.commands.none() {
 		return votes
 	}
-	// If nobody voted, the end of the calls is the only evidence. If the vote is lost, the turn is
-	// kept while nodes remove their locks, which the next write would run into.
+	// If nobody voted on something, the end of the calls is the only evidence. If the vote is lost,
+	// the turn is kept while nodes remove their locks, which the next write would run into.
 	r.fan.Settle(r.handler.config.Grace)
 	return r.live.Summary()
 }
@@ -166,7 +168,7 @@ func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator
 	result := coordinator.Result{
 		Votes: votes, Refused: r.live.Refused(), PrimaryOK: answer.Ended && answer.Err == nil,
 		Idle: r.call.commands.none(), Cause: answer.Cause, Transaction: r.live.ID(),
-		Failures: map[transaction.Voter]error{},
+		Deletes: r.call.commands.mayDelete(), Failures: map[transaction.Voter]error{},
 	}
 	for _, end := range r.fan.Ends() {
 		if err := failureOf(end); err != nil {

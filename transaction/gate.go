@@ -51,6 +51,13 @@ func through(phase Phase, vote Vote) bool {
 	return phase == Synchronized && vote.is(votePostReceive) || phase == Committed && vote == Vote{}
 }
 
+// follow notes how the primary goes on after its hook has let it change a reference. Git asks a
+// hook about the change before it makes it, but not about a deletion without an old value.
+func (t *Transaction) follow(phase Phase) {
+	t.sum.Silent = t.sum.Silent || t.updating && (phase == Synchronized || phase == Committed)
+	t.updating = false
+}
+
 // gated says that a round which the primary decides waits for the turn.
 func (t *Transaction) gated(phase Phase, vote Vote) bool {
 	if t.gate == GateNone || t.gate == GatePrepared || phase == Committed {

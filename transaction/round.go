@@ -132,6 +132,7 @@ func (t *Transaction) decide() bool {
 	case gated && !t.pass(p.wait.vote):
 		return false
 	default:
+		t.updating = p.wait.phase == Synchronized && p.wait.vote.is(voteUpdate)
 		t.push(round{phase: p.wait.phase, vote: p.wait.vote})
 	}
 	return true

@@ -32,6 +32,9 @@ type Summary struct {
 	// Verify says that the replicas' digests are to be compared, for a reason that no record
 	// told.
 	Verify bool
+	// Silent says that the primary went on after an update hook, or ended, without a vote on the
+	// reference: it may have changed it without one, or be about to change all references at once.
+	Silent bool
 	// Through says that the primary came to what follows the last reference of a push: its hook
 	// after all of them, or the end of its git.
 	Through bool
@@ -83,6 +86,7 @@ func (t *Transaction) Summary() Summary {
 	s := t.sum
 	s.Stopped, s.Aborted = t.stopped, t.aborted
 	s.Rounds = t.rounds.frontier()
+	s.Silent = s.Silent || t.updating
 	s.Unfinished = t.write.inProgress()
 	s.Voters = make([]VoterSummary, len(t.voters))
 	for i := range t.voters {

@@ -25,6 +25,9 @@ type Transaction struct {
 
 	// stopped, aborted and failed mean that the frontier is decided no more.
 	stopped, aborted, failed bool
+	// updating is true while the primary's latest vote that was released is the one around the
+	// update hook, after which it changes a reference.
+	updating bool
 	// deposed is true once a record has replaced the primary: it steers the rounds on if it is
 	// taken back in, and opens no further write.
 	deposed bool
@@ -99,6 +102,7 @@ func (t *Transaction) Cast(name Voter, phase Phase, vote Vote) (Ticket, error) {
 	t.sum.Prepared = t.sum.Prepared || phase == Prepared
 	if v == t.primary() {
 		t.sum.Through = through(phase, vote)
+		t.follow(phase)
 	}
 	if !v.open() || t.failed {
 		t.answer(v, Abort)
