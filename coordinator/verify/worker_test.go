@@ -301,14 +301,18 @@ func TestT164FailedLooksAreRepeated(t *testing.T) {
 
 func TestT158Disabled(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t)
-	w.run(t, verify.Config{Interval: -time.Second})
-	w.await(t, func(c *assert.CollectT) {
-		assert.Equal(c, 1, w.logs.FilterMessage("background verifier is disabled").Len())
-	})
-	families, err := w.registry.Gather()
-	require.NoError(t, err)
-	require.Empty(t, families)
+	for _, interval := range []time.Duration{0, -time.Second} {
+		w := newWorld(t)
+		w.run(t, verify.Config{Interval: interval})
+		w.await(t, func(c *assert.CollectT) {
+			assert.Equal(c, 1, w.logs.FilterMessage("background verifier is disabled").Len())
+		})
+		families, err := w.registry.Gather()
+		require.NoError(t, err)
+		require.Empty(t, families)
+		require.Zero(t, w.logs.FilterMessage("background verifier started").Len())
+		require.Zero(t, w.replica(t, "a").VerifiedAt)
+	}
 }
 
 // TestDifference has equal generations and different contents; and contents that are equal are

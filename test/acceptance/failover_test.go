@@ -53,3 +53,28 @@ func TestDatabaseFailover(t *testing.T) {
 		time.Since(promoted), time.Since(killed))
 	create(t, conn, "after.git")
 }
+
+// TestT045DatabaseRestart restarts the database, once in order and once not: the process stays, is
+// told of changes again, and writes succeed.
+func TestT045DatabaseRestart(t *testing.T) {
+	t.Parallel()
+	server, err := pgserver.Start(t.Context(), pgserver.Config{})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, server.Stop()) }()
+	require.NoError(t, server.Create(t.Context(), "praefect", ""))
+	c := start(t, cluster.Config{Database: cluster.DatabaseOn(server, "praefect")})
+	conn := dialled(t, c, c.Proxy().Address)
+	repository := create(t, conn, "restarted.git")
+	pid := c.Proxy().Process().PID()
+	for _, mode := range []pgserver.Mode{pgserver.Fast, pgserver.Immediate} {
+		require.NoError(t, server.Halt(mode))
+		require.NoError(t, server.Resume(t.Context()))
+		outlast(t, func(ctx context.Context) error {
+			return write(ctx, conn, repository, string(mode))
+		})
+		require.NoError(t, exists(t.Context(), conn, repository))
+		requireReconnected(t, c.Proxy())
+	}
+	require.True(t, c.Proxy().Process().Running())
+	require.Equal(t, pid, c.Proxy().Process().PID())
+}

@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
@@ -280,51 +279,11 @@ func TestT177PrimariesOfRepositories(t *testing.T) {
 		"set-replication-factor", "-virtual-storage", "default",
 		"-repository", "spread-0.git", "-replication-factor", "2")
 	require.Zero(t, changed.code, changed)
-}
-
-// commitReadme commits a file as GitLab does when a project is created with one.
-func commitReadme(
-	t *testing.T, conn grpc.ClientConnInterface, repository *gitalypb.Repository, content string,
-) string {
-	t.Helper()
-	stream, err := gitalypb.NewOperationServiceClient(conn).UserCommitFiles(t.Context())
-	require.NoError(t, err)
-	action := func(a *gitalypb.UserCommitFilesAction) *gitalypb.UserCommitFilesRequest {
-		return &gitalypb.UserCommitFilesRequest{
-			UserCommitFilesRequestPayload: &gitalypb.UserCommitFilesRequest_Action{Action: a},
-		}
-	}
-	for _, request := range []*gitalypb.UserCommitFilesRequest{
-		{UserCommitFilesRequestPayload: &gitalypb.UserCommitFilesRequest_Header{
-			Header: &gitalypb.UserCommitFilesRequestHeader{
-				Repository: repository, BranchName: []byte("main"),
-				User: &gitalypb.User{
-					GlId: "user-1", GlUsername: "user", Name: []byte("User"),
-					Email: []byte("user@example.org"), Timezone: "UTC",
-				},
-				CommitMessage: []byte("Initial commit"), Timestamp: timestamppb.Now(),
-			},
-		}},
-		action(&gitalypb.UserCommitFilesAction{
-			UserCommitFilesActionPayload: &gitalypb.UserCommitFilesAction_Header{
-				Header: &gitalypb.UserCommitFilesActionHeader{
-					Action:   gitalypb.UserCommitFilesActionHeader_CREATE,
-					FilePath: []byte("README.md"),
-				},
-			},
-		}),
-		action(&gitalypb.UserCommitFilesAction{
-			UserCommitFilesActionPayload: &gitalypb.UserCommitFilesAction_Content{
-				Content: []byte(content),
-			},
-		}),
-	} {
-		require.NoError(t, stream.Send(request))
-	}
-	answer, err := stream.CloseAndRecv()
-	require.NoError(t, err)
-
-	return answer.GetBranchUpdate().GetCommitId()
+	first := recorded(t.Context(), t, conn,
+		&gitalypb.Repository{StorageName: "default", RelativePath: "spread-0.git"})
+	require.Contains(t, changed.stdout, first.GetPrimary(), "the repository's own")
+	require.Equal(t, "current assignments: "+strings.Join(assigned(first), ", ")+"\n",
+		changed.stdout)
 }
 
 // TestT131ProjectWithReadme creates a project with a README, as GitLab does, and looks at it.

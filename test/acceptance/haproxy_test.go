@@ -2,21 +2,32 @@ package acceptance_test
 
 import (
 	"context"
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/metadata"
 
+	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
 )
 
 // startHAProxy spreads connections over proxies, fewest first, and returns where it listens.
-func startHAProxy(t *testing.T, proxies []*cluster.Proxy) string {
+// Connections that were silent for some time are ended.
+func startHAProxy(
+	t *testing.T, proxies []*cluster.Proxy, silence time.Duration,
+) string {
 	t.Helper()
 	path := installed(t, "haproxy", "haproxy")
 	address, err := cluster.FreeAddress(t.Context())
@@ -26,14 +37,14 @@ func startHAProxy(t *testing.T, proxies []*cluster.Proxy) string {
   mode tcp
   balance leastconn
   timeout connect 2s
-  timeout client 1h
-  timeout server 1h
+  timeout client %[2]dms
+  timeout server %[2]dms
   option redispatch
   retries 3
 listen praefect
-  bind %s
+  bind %[1]s
   default-server check inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions
-`, address)
+`, address, silence.Milliseconds())
 	for _, proxy := range proxies {
 		fmt.Fprintf(&text, "  server %s %s\n",
 			proxy.Name, strings.TrimPrefix(proxy.Address, "tcp://"))
@@ -45,44 +56,93 @@ listen praefect
 	return "tcp://" + address
 }
 
-// TestT126BehindLoadBalancer works through HAProxy, then loses a proxy: whoever tries again
-// succeeds, and so do writes to what was written before.
+// TestT126BehindLoadBalancer works through HAProxy, then loses a proxy that clients were connected
+// to: whoever tries again succeeds. What is left of the proxies elects another primary.
 //
-// Requirements: T126, T127, T129
+// Requirements: T126, T129
 func TestT126BehindLoadBalancer(t *testing.T) {
 	t.Parallel()
 	c := start(t, cluster.Config{Proxies: 3})
-	balancer := startHAProxy(t, c.Proxies())
+	balancer := startHAProxy(t, c.Proxies(), time.Hour)
 	require.Eventually(t, func() bool {
 		conn := dialled(t, c, balancer)
 		return exists(t.Context(), conn, nil) != nil && conn.GetState().String() == "READY"
 	}, wait, tick)
 
-	for i := range 6 { // Each client has a connection of its own.
-		conn := dialled(t, c, balancer)
-		repository := create(t, conn, fmt.Sprintf("r%d.git", i))
-		require.NoError(t, write(t.Context(), conn, repository, "main"))
-	}
-	conn := dialled(t, c, balancer)
-	repository := create(t, conn, "survives.git")
-
-	require.NoError(t, c.Proxies()[0].Process().Kill())
-	began := time.Now()
+	dead := c.Proxies()[0]
+	// Each client has a connection of its own.
+	clients := map[*gitalypb.Repository]*grpc.ClientConn{}
 	require.Eventually(t, func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-		defer cancel()
+		conn := dialled(t, c, balancer)
+		repository := create(t, conn, fmt.Sprintf("r%d.git", len(clients)))
+		require.NoError(t, write(t.Context(), conn, repository, "main"))
+		clients[repository] = conn
 
-		return write(ctx, conn, repository, "other") == nil &&
-			exists(ctx, conn, repository) == nil
+		return len(clients) >= 6 && strings.Contains(scrape(t, dead.Metrics),
+			`gitaly_praefect_method_types{method_type="mutator"}`)
+	}, wait, tick, "some are on the proxy that is killed")
+
+	require.NoError(t, dead.Process().Kill())
+	began := time.Now()
+	for repository, conn := range clients {
+		outlast(t, func(ctx context.Context) error {
+			if err := write(ctx, conn, repository, "other"); err != nil {
+				return err
+			}
+
+			return exists(ctx, conn, repository)
+		})
+	}
+	t.Logf("%d clients served again %s after one of three proxies was killed",
+		len(clients), time.Since(began))
+
+	for repository, conn := range clients {
+		lost := primary(t, c, conn, repository)
+		require.NoError(t, lost.Kill())
+		outlast(t, func(ctx context.Context) error {
+			return write(ctx, conn, repository, "elected")
+		})
+		require.NotEqual(t, lost, primary(t, c, conn, repository))
+
+		break
+	}
+}
+
+// TestT127NodesBehindLoadBalancer has nodes reach the cluster at the address of the balancer, as
+// GitLab tells them when one repository is filled from another.
+func TestT127NodesBehindLoadBalancer(t *testing.T) {
+	t.Parallel()
+	c := start(t, cluster.Config{Proxies: 2})
+	balancer := startHAProxy(t, c.Proxies(), time.Hour)
+	var conn *grpc.ClientConn
+	require.Eventually(t, func() bool {
+		conn = dialled(t, c, balancer)
+		return exists(t.Context(), conn, nil) != nil && conn.GetState().String() == "READY"
 	}, wait, tick)
-	t.Logf("served again %s after one of three proxies was killed", time.Since(began))
+	source := create(t, conn, "source.git")
+	head := commitReadme(t, conn, source, "fetched by nodes")
+	servers, err := json.Marshal(map[string]any{
+		"default": map[string]string{"address": balancer, "token": c.Token()},
+	})
+	require.NoError(t, err)
+	fork := &gitalypb.Repository{StorageName: "default", RelativePath: "fork.git"}
+	_, err = gitalypb.NewRepositoryServiceClient(conn).CreateFork(
+		metadata.AppendToOutgoingContext(t.Context(),
+			"gitaly-servers", base64.StdEncoding.EncodeToString(servers)),
+		&gitalypb.CreateForkRequest{Repository: fork, SourceRepository: source})
+	require.NoError(t, err)
+	awaitCurrent(t, conn, fork, 3)
+	for _, node := range c.Nodes() {
+		path := node.Path(recorded(t.Context(), t, conn, fork).GetReplicaPath())
+		require.Equal(t, head, git(t, path, "rev-parse", "refs/heads/main"))
+	}
 }
 
 // TestT128LongClone pushes and clones much through the balancer.
 func TestT128LongClone(t *testing.T) {
 	t.Parallel()
 	c := start(t, cluster.Config{Proxies: 2})
-	balancer := startHAProxy(t, c.Proxies())
+	balancer := startHAProxy(t, c.Proxies(), time.Hour)
 	url, end, err := c.Gateway(t.Context(), balancer)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, end()) })
@@ -104,4 +164,43 @@ func TestT128LongClone(t *testing.T) {
 	copied := t.TempDir()
 	git(t, copied, "clone", "--quiet", url+"/large.git", "copy")
 	git(t, filepath.Join(copied, "copy"), "fsck", "--full")
+}
+
+// TestT128SilentConnection has a call under way that says nothing for longer than the balancer
+// lets a connection be silent. Clients that ping as often as they may keep theirs.
+func TestT128SilentConnection(t *testing.T) {
+	t.Parallel()
+	const (
+		pings   = 11 * time.Second // Ten is the least that servers have to bear.
+		silence = 15 * time.Second
+	)
+	c := start(t, cluster.Config{})
+	balancer := startHAProxy(t, c.Proxies(), silence)
+	var dials atomic.Int32
+	conn, err := cluster.Dial(balancer, c.Token(),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{
+			Time: pings, PermitWithoutStream: true,
+		}),
+		grpc.WithContextDialer(func(ctx context.Context, address string) (net.Conn, error) {
+			dials.Add(1)
+			return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+		}))
+	require.NoError(t, err)
+	defer conn.Close() //nolint:errcheck // The test is over.
+	outlast(t, func(ctx context.Context) error {
+		_, err := gitalypb.NewServerServiceClient(conn).ServerInfo(ctx,
+			&gitalypb.ServerInfoRequest{})
+
+		return err
+	})
+	repository := create(t, conn, "silent.git")
+	before := dials.Load()
+	stream := beginCommit(t, conn, repository)
+	select {
+	case <-time.After(2 * silence):
+	case <-stream.Context().Done():
+	}
+	require.NotEmpty(t, finishCommit(t, stream, "late"))
+	require.NoError(t, exists(t.Context(), conn, repository))
+	require.Equal(t, before, dials.Load(), "it is the same connection")
 }

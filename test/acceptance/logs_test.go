@@ -104,3 +104,14 @@ func TestT196LogsAreJSON(t *testing.T) {
 		assert.Equal(t, want, call[key], key)
 	}
 }
+
+// TestT157IntervalOfVerification tells the interval that is in use.
+func TestT157IntervalOfVerification(t *testing.T) {
+	t.Parallel()
+	c := start(t, cluster.Config{
+		Storages: []string{"gitaly-1"},
+		Extra:    "[background_verification]\nverification_interval = \"72h\"\n",
+	})
+	require.Contains(t, proxyLog(t, c, c.Proxy()), `"msg":"background verifier started"`)
+	require.Contains(t, proxyLog(t, c, c.Proxy()), `"verification_interval":"72h0m0s"`)
+}

@@ -124,7 +124,9 @@ func newDatabase(t *testing.T) cluster.Database {
 // start runs a cluster until the test ends; a failed test shows the logs of the proxies.
 func start(t *testing.T, config cluster.Config) *cluster.Cluster {
 	t.Helper()
+	git := config.Programs.Git
 	config.Programs = suite.programs
+	config.Programs.Git = git
 	if config.Database == (cluster.Database{}) {
 		config.Database = newDatabase(t)
 	}

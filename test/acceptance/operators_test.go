@@ -3,6 +3,7 @@ package acceptance_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -77,7 +78,7 @@ func (k known) current(count int) bool {
 // TestReplicationFactor changes the factor of one repository with the command lines of the
 // documentation. The primary is never taken away.
 //
-// Requirements: T093, T094, T145, T146, T147, T149, T151, T152
+// Requirements: T093, T094, T145, T146, T151, T152
 func TestReplicationFactor(t *testing.T) {
 	t.Parallel()
 	c := start(t, cluster.Config{})
@@ -103,6 +104,36 @@ func TestReplicationFactor(t *testing.T) {
 		"replication factor 4 but virtual storage only contains 3 storages")
 	require.Contains(t, refused(t, c, factor("0")...),
 		"attempted to set replication factor 0 but minimum is 1")
+}
+
+// TestT147T149Assignments raises the factor of many repositories from one to two: what is stored is
+// the list that the command prints and no number, and the storages that are added are spread.
+func TestT147T149Assignments(t *testing.T) {
+	t.Parallel()
+	const repositories = 16
+	c := start(t, cluster.Config{})
+	conn := dialled(t, c, c.Proxy().Address)
+	pairs, primaries := map[string]bool{}, map[string]bool{}
+	for i := range repositories {
+		path := fmt.Sprintf("spread-%d.git", i)
+		create(t, conn, path)
+		var out string
+		for _, factor := range []string{"1", "2"} {
+			out = command(t, c, "set-replication-factor", "-virtual-storage", "default",
+				"-relative-path", path, "-replication-factor", factor)
+		}
+		found := metadataOf(t, c, path)
+		require.Equal(t, out, "current assignments: "+strings.Join(lines(t, c.Database(),
+			`SELECT string_agg(p.storage, ', ' ORDER BY p.storage)
+			   FROM praefect.replicas AS p
+			  WHERE p.assigned AND p.repository_id = `+formatID(found.RepositoryID)), "")+"\n")
+		primaries[found.Primary] = true
+		pairs[found.Primary+" and "+out] = true
+	}
+	require.Greater(t, len(pairs), len(primaries), "always the same storage: %v", pairs)
+	require.Empty(t, lines(t, c.Database(), `SELECT table_name || '.' || column_name
+	   FROM information_schema.columns
+	  WHERE table_schema = 'praefect' AND column_name LIKE '%factor%'`))
 }
 
 // TestReplicasComeAndGo lowers the factor: replicas that are not assigned any more leave the disks,

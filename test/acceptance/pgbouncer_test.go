@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -168,6 +169,11 @@ func TestT054NoticesAreLost(t *testing.T) {
 	c := start(t, cluster.Config{Proxies: 2})
 	database := c.Database().Name
 	require.Eventually(t, func() bool { return sessions(t, database, "LISTEN") == 2 }, wait, tick)
+	for _, proxy := range c.Proxies() {
+		text := scrape(t, proxy.Metrics)
+		require.Contains(t, text, reconnects+`{state="connected"} 1`+"\n")
+		require.Contains(t, text, reconnects+`{state="disconnected"} 0`+"\n")
+	}
 	first, last := dialled(t, c, c.Proxies()[0].Address), dialled(t, c, c.Proxies()[1].Address)
 	server, err := pgx.Connect(t.Context(), suite.server.DSN("postgres"))
 	require.NoError(t, err)
@@ -187,4 +193,28 @@ func TestT054NoticesAreLost(t *testing.T) {
 		require.False(t, answer.GetExists())
 	}
 	require.Eventually(t, func() bool { return sessions(t, database, "LISTEN") == 2 }, wait, tick)
+	for _, proxy := range c.Proxies() {
+		requireReconnected(t, proxy)
+	}
+}
+
+const reconnects = "gitaly_praefect_notifications_reconnects_total"
+
+// requireReconnected demands that a proxy has lost what tells it of changes, and has it again.
+func requireReconnected(t *testing.T, proxy *cluster.Proxy) {
+	t.Helper()
+	count := func(text, state string) int {
+		found := regexp.MustCompile(`(?m)^` + reconnects + `\{state="` + state + `"\} (\d+)$`).
+			FindStringSubmatch(text)
+		require.NotNil(t, found, state)
+		value, err := strconv.Atoi(found[1])
+		require.NoError(t, err)
+
+		return value
+	}
+	require.Eventually(t, func() bool {
+		text := scrape(t, proxy.Metrics)
+
+		return count(text, "disconnected") > 0 && count(text, "connected") > 1
+	}, wait, tick)
 }

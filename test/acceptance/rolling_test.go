@@ -3,6 +3,10 @@ package acceptance_test
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -72,9 +76,21 @@ func (l *load) end() []error {
 // Requirements: T121, T195
 func TestT195RollingReplacement(t *testing.T) {
 	t.Parallel()
+	pidFiles := t.TempDir()
 	c := start(t, cluster.Config{
 		Proxies: 3, Env: []string{"GITALY_UPGRADES_ENABLED=true"},
+		ProxyEnv: func(name string) []string {
+			return []string{"GITALY_PID_FILE=" + filepath.Join(pidFiles, name)}
+		},
 	})
+	named := func(proxy *cluster.Proxy) int {
+		content, err := os.ReadFile(filepath.Join(pidFiles, proxy.Name))
+		require.NoError(t, err)
+		pid, err := strconv.Atoi(strings.TrimSpace(string(content)))
+		require.NoError(t, err)
+
+		return pid
+	}
 	var conns []*grpc.ClientConn
 	for _, proxy := range c.Proxies() {
 		killGroup(t, proxy)
@@ -84,12 +100,18 @@ func TestT195RollingReplacement(t *testing.T) {
 
 	for _, proxy := range c.Proxies() {
 		before := running.calls.Load()
+		require.Equal(t, proxy.Process().PID(), named(proxy))
 		require.NoError(t, proxy.Process().Signal(syscall.SIGHUP))
 		ctx, cancel := context.WithTimeout(t.Context(), wait)
 		require.NoError(t, proxy.Process().Wait(ctx), "the old process ends")
 		cancel()
 		require.Zero(t, proxy.Process().ExitCode())
 		require.Contains(t, proxyLog(t, c, proxy), "Upgrade succeeded")
+		successor := named(proxy)
+		require.NotEqual(t, proxy.Process().PID(), successor)
+		program, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", successor))
+		require.NoError(t, err, "it runs")
+		require.Equal(t, suite.programs.Praefect, program)
 		require.Eventually(t, func() bool { return running.calls.Load() > before+60 }, wait, tick)
 	}
 	failed := running.end()

@@ -50,6 +50,12 @@ func TestT101SecuredListener(t *testing.T) {
 	require.NoError(t, exists(t.Context(), conn, repository))
 	require.NoError(t, write(t.Context(), conn, repository, "other"))
 	require.NoError(t, exists(t.Context(), dialled(t, c, c.Proxy().Socket), repository))
+	counted := scrape(t, c.Proxy().Metrics)
+	for _, kind := range []string{"tcp", "tls", "unix"} {
+		require.Regexp(t,
+			`(?m)^gitaly_praefect_connections_total\{type="`+kind+`"\} [1-9]`, counted)
+	}
+	require.Contains(t, counted, `gitaly_praefect_connections_total{type="tls"} 1`+"\n")
 }
 
 // TestT105WrongCertificate names a file that is not there.

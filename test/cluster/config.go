@@ -56,6 +56,8 @@ type Config struct {
 	NodeWrapper []string
 	// Env is added to the environment of the proxies.
 	Env []string
+	// ProxyEnv, if set, returns what else is added to the environment of one proxy.
+	ProxyEnv func(name string) []string
 	// GracefulStop is the proxy's graceful_stop_timeout (default 10 s).
 	GracefulStop time.Duration
 	// Log is the log of the gateway, which runs in this process (default: none).

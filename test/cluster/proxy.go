@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 )
 
 // Proxy is a praefect in front of the nodes.
@@ -62,6 +63,9 @@ func newProxy(ctx context.Context, config Config, at place, nodes []*Node) (*Pro
 		env:        config.Env,
 	}
 
+	if config.ProxyEnv != nil {
+		proxy.env = slices.Concat(proxy.env, config.ProxyEnv(at.name))
+	}
 	reached, err := routes(ctx, config, at.name, nodes)
 	if err != nil {
 		return nil, err
