@@ -110,7 +110,7 @@ func ask(t *testing.T, config *configfile.Loaded) error {
 	_, err = grpc_health_v1.NewHealthClient(conn).Check(
 		t.Context(), &grpc_health_v1.HealthCheckRequest{})
 
-	return err //nolint:wrapcheck // The test looks at it.
+	return err
 }
 
 // TestLocalAddress prefers what needs no certificate.

@@ -26,6 +26,7 @@ func raceTests() map[string]func(*testing.T, coordinator.Store) {
 		"race of renewal and successor":  raceOfRenewalAndSuccessor,
 		"race of invalidations":          raceOfInvalidations,
 		"race of writers":                raceOfWriters,
+		"race of creations":              raceOfCreations,
 	}
 }
 
@@ -79,6 +80,31 @@ func raceOfTurns(t *testing.T, store coordinator.Store) {
 		_, err := store.CloseTurn(t.Context(), repository.ID, coordinator.WriteID(won.Load()))
 		require.NoError(t, err)
 		require.False(t, load(t, store, repository.ID).TurnHeld)
+	}
+}
+
+// raceOfCreations lets two proxies create one path: exactly one of them begins.
+func raceOfCreations(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	enlist(t, store, other)
+	for i := range rounds {
+		path := fmt.Sprintf("%d.git", i)
+		mine, theirs := creation(path), creation(path)
+		theirs.Incarnation = other
+		results := race(
+			func() error { return store.Create(t.Context(), mine) },
+			func() error { return store.Create(t.Context(), theirs) },
+		)
+		winner, refused := mine, results[1]
+		if results[0] != nil {
+			winner, refused = theirs, results[0]
+			require.NoError(t, results[1])
+		}
+		require.ErrorIs(t, refused, coordinator.ErrRepositoryExists)
+		require.NoError(t, store.Complete(t.Context(), winner.ID))
+		found, err := store.Lookup(t.Context(), winner.Key)
+		require.NoError(t, err)
+		require.Equal(t, winner.ID, found.ID)
 	}
 }
 

@@ -13,6 +13,7 @@ func recordTests() map[string]func(*testing.T, coordinator.Store) {
 	return map[string]func(*testing.T, coordinator.Store){
 		"record":                      testRecord,
 		"record leaves behind":        testRecordLeavesBehind,
+		"record shrinks beyond it":    testRecordShrinksBeyond,
 		"record twice":                testRecordTwice,
 		"record superseded":           testRecordSuperseded,
 		"record needs the turn":       testRecordNeedsTurn,
@@ -63,6 +64,36 @@ func testRecordLeavesBehind(t *testing.T, store coordinator.Store) {
 	require.NoError(t, err)
 	require.False(t, recorded.Shrunk, "those were outdated before")
 	require.Equal(t, []coordinator.Generation{0, 2, 0}, generations(load(t, store, repository.ID)))
+}
+
+// testRecordShrinksBeyond has a replica come back while a write is under way that it takes no part
+// in: it is current, and then it is not any more.
+func testRecordShrinksBeyond(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	repository := outdated(t, store, "repository.git")
+	enlist(t, store, other)
+	held := intent(repository.ID)
+	held.Participants = []coordinator.Storage{first, second}
+	_, err := store.OpenTurn(t.Context(), held)
+	require.NoError(t, err)
+	taken, err := store.Confirm(t.Context(), coordinator.LateConfirmation{
+		Repository: repository.ID, Epoch: repository.Epoch, Generation: repository.Generation,
+		Storage: third,
+	})
+	require.NoError(t, err)
+	require.True(t, taken)
+	before := load(t, store, repository.ID)
+	require.True(t, before.Current(third))
+
+	made := outcome(repository, first, second)
+	made.Write = held.Write
+	recorded, err := store.Record(t.Context(), made)
+	require.NoError(t, err)
+	after := load(t, store, repository.ID)
+	require.True(t, recorded.Shrunk, "whoever reads from it has to know")
+	require.Equal(t, before.Invalidated+1, after.Invalidated)
+	require.Equal(t, after.Invalidated, recorded.Await)
+	require.False(t, after.Current(third))
 }
 
 func testRecordTwice(t *testing.T, store coordinator.Store) {

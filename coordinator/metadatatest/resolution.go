@@ -16,6 +16,7 @@ func resolutionTests() map[string]func(*testing.T, coordinator.Store) {
 		"resolve without a decision":  testResolveNothing,
 		"resolve is no late record":   testResolveIsNoRecord,
 		"resolve raises no others":    testResolveOutdated,
+		"resolve and a copy":          testResolveCopy,
 		"resolve tells who waits":     testResolveWanted,
 		"resolve leaves marked alone": testResolveMarked,
 	}
@@ -188,6 +189,21 @@ func testResolveOutdated(t *testing.T, store coordinator.Store) {
 	require.Equal(t, []coordinator.Generation{2, 2, 0},
 		generations(load(t, store, adoption.Repository)))
 	require.Len(t, claimAll(t, store, long, third), 1)
+}
+
+// testResolveCopy has a copy made of a replica that a recovery keeps, begun before the decision: it
+// may lack what a node did late, and must not count.
+func testResolveCopy(t *testing.T, store coordinator.Store) {
+	t.Helper()
+	repository, claim := claimed(t, store)
+	adoption := left(t, store, repository)
+	_, err := store.Resolve(t.Context(), keepAll(adoption, other))
+	require.NoError(t, err)
+	require.NoError(t, store.FinishRepair(t.Context(), claim, repository.Generation))
+	after := load(t, store, repository.ID)
+	require.True(t, after.Current(first) && after.Current(second))
+	require.False(t, after.Current(third))
+	require.Len(t, claimAll(t, store, long, third), 1, "it is due again")
 }
 
 func testResolveWanted(t *testing.T, store coordinator.Store) {

@@ -37,6 +37,10 @@ type writer struct {
 	confirm func(context.Context, uint64, transaction.Voter) (bool, error)
 	// committing is called in addition to what is noted.
 	committing func()
+	// leases answer whether the lease holds, one after the other; after the last it does.
+	leases []bool
+	// overran is called in addition to what is noted.
+	overran func()
 
 	mu        sync.Mutex
 	contended bool
@@ -78,9 +82,31 @@ func (w *writer) Contended() bool {
 
 func (w *writer) ReleaseTurn(context.Context) { w.note("release") }
 
-func (w *writer) Leased() bool { return true }
+func (w *writer) Leased() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.leases) == 0 {
+		return true
+	}
+	leased := w.leases[0]
+	w.leases = w.leases[1:]
+	return leased
+}
 
-func (w *writer) Overran(context.Context) error { return nil }
+// script says how the lease answers from now on.
+func (w *writer) script(leases ...bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.leases = leases
+}
+
+func (w *writer) Overran(context.Context) error {
+	if w.overran != nil {
+		w.overran()
+	}
+	w.note("overran")
+	return nil
+}
 
 func (w *writer) Committing() {
 	w.note("committing")

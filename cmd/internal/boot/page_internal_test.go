@@ -189,7 +189,7 @@ func kindsOf(t *testing.T, registry *prometheus.Registry) map[string]string {
 	for _, id := range collectors.MapKeys() {
 		collector, ok := collectors.MapIndex(id).Interface().(prometheus.Collector)
 		require.True(t, ok)
-		kind := ""
+		var kind string
 		switch collector.(type) {
 		case *prometheus.CounterVec:
 			kind = "counter"
