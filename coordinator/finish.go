@@ -167,15 +167,10 @@ func decide(f facts) decision {
 }
 
 func (f facts) decide() decision {
-	votes := f.votes
-	verify := votes.Verify || f.alwaysVerify || f.silent
+	votes, verify := f.votes, f.toCompare()
 	switch {
-	case f.unknown():
-		return decision{verify: verify, outcome: OutcomeUnknown, err: ErrOutcomeUnknown}
-	case votes.BelowMinimum:
-		return decision{verify: verify, outcome: OutcomeUnknown, err: fmt.Errorf(
-			"%w: it reached too few copies to be safe", ErrOutcomeUnknown,
-		)}
+	case f.unknown(), votes.BelowMinimum:
+		return f.uncertain(verify)
 	case f.undecided:
 		return f.left(verify)
 	case f.silent:
@@ -193,6 +188,18 @@ func (f facts) decide() decision {
 	default:
 		return f.unvoted(verify)
 	}
+}
+
+// toCompare says that the replicas are to be compared whatever is decided.
+func (f facts) toCompare() bool { return f.votes.Verify || f.alwaysVerify || f.silent }
+
+// uncertain decides on a write whose end nobody knows, or that is on too few disks.
+func (f facts) uncertain(verify bool) decision {
+	err := ErrOutcomeUnknown
+	if !f.unknown() {
+		err = fmt.Errorf("%w: it reached too few copies to be safe", ErrOutcomeUnknown)
+	}
+	return decision{verify: verify, outcome: OutcomeUnknown, err: err}
 }
 
 // refusal is why the turn did not come, in words for clients.

@@ -62,11 +62,19 @@ func (w *commands) RecvMsg(message any) error {
 	if w.list.over && w.state.Load() != commandsAwaited {
 		return err //nolint:wrapcheck // a status, or the end
 	}
-	frame, relayed := message.(*relay.Frame)
 	switch {
+	case err == nil:
+		w.see(message)
 	case errors.Is(err, io.EOF):
 		w.state.CompareAndSwap(commandsAwaited, commandsNone)
-	case err != nil:
+	}
+	return err //nolint:wrapcheck // a status, or the end
+}
+
+// see looks at a message that was received.
+func (w *commands) see(message any) {
+	frame, relayed := message.(*relay.Frame)
+	switch {
 	case relayed && len(frame.Data()) == 1:
 		w.look(frame.Data()[0].ReadOnlyData())
 	case relayed && frame.Len() == 0:
@@ -78,7 +86,6 @@ func (w *commands) RecvMsg(message any) error {
 		w.state.CompareAndSwap(commandsAwaited, commandsGiven)
 		w.list.over = true
 	}
-	return err //nolint:wrapcheck // a status, or the end
 }
 
 // look takes from a whole message what belongs to the first bytes.

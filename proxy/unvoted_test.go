@@ -40,19 +40,23 @@ func TestFetchPrunes(t *testing.T) {
 		current  []string
 	}{
 		"on all nodes": {
-			[3]script{ok, ok, ok}, codes.OK, "recorded", false,
+			[3]script{ok, ok, ok},
+			codes.OK, "recorded", false,
 			[]string{"node-1", "node-2", "node-3"},
 		},
 		"not on a secondary": {
-			[3]script{ok, broken, ok}, codes.OK, "recorded", false,
+			[3]script{ok, broken, ok},
+			codes.OK, "recorded", false,
 			[]string{"node-1", "node-3"},
 		},
 		"and fails on the primary": {
-			[3]script{broken, ok, ok}, codes.Internal, "unknown", true,
+			[3]script{broken, ok, ok},
+			codes.Internal, "unknown", true,
 			[]string{"node-1", "node-2", "node-3"},
 		},
 		"and fails on all nodes": {
-			[3]script{broken, broken, broken}, codes.Internal, "unknown", true,
+			[3]script{broken, broken, broken},
+			codes.Internal, "unknown", true,
 			[]string{"node-1", "node-2", "node-3"},
 		},
 	} {

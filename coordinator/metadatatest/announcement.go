@@ -49,9 +49,9 @@ func withdraw(t *testing.T, store coordinator.Store, withdrawal coordinator.With
 }
 
 // adoptAnnouncements demands of how many repositories announcements are adopted.
-func adoptAnnouncements(t *testing.T, store coordinator.Store, limit, want int) {
+func adoptAnnouncements(t *testing.T, store coordinator.Store, want int) {
 	t.Helper()
-	got, err := store.AdoptAnnouncements(t.Context(), limit, long)
+	got, err := store.AdoptAnnouncements(t.Context(), 10, long)
 	require.NoError(t, err)
 	require.Equal(t, want, got)
 }
@@ -70,7 +70,7 @@ func testWithdraw(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := ready(t, store, "repository.git")
 	quiet := announce(t, store, repository.ID, self)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 	withdraw(t, store, quiet)
 	require.Empty(t, claimVerifications(t, store))
 
@@ -80,7 +80,7 @@ func testWithdraw(t *testing.T, store coordinator.Store) {
 	require.NoError(t, store.Verified(t.Context(), requireDoubt(t, store, false)))
 	require.Empty(t, claimVerifications(t, store))
 	resign(t, store, self)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 	require.Equal(t, repository, load(t, store, repository.ID), "nothing else has changed")
 }
 
@@ -111,12 +111,12 @@ func testAnnouncementAdopted(t *testing.T, store coordinator.Store) {
 	repository := outdated(t, store, "repository.git")
 	announce(t, store, repository.ID, other)
 	announce(t, store, ready(t, store, "another.git").ID, self)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 	require.Empty(t, claimVerifications(t, store), "both proxies live")
 
 	resign(t, store, other)
-	adoptAnnouncements(t, store, 10, 1)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 1)
+	adoptAnnouncements(t, store, 0)
 	requireSettling(t, true, claimAll(t, store, long, third))
 	due := requireDoubt(t, store, true)
 	require.Equal(t, repository.ID, due.Repository.ID)
@@ -142,7 +142,7 @@ func testAnnouncementRefused(t *testing.T, store coordinator.Store) {
 	require.ErrorIs(t, store.Announce(t.Context(), announcement(made.ID, self)),
 		coordinator.ErrRepositoryNotFound)
 	resign(t, store, self)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 }
 
 // testAnnouncementGone has the repository removed while the call is under way.
@@ -156,7 +156,7 @@ func testAnnouncementGone(t *testing.T, store coordinator.Store) {
 	withdrawal.Compare = true
 	withdraw(t, store, withdrawal)
 	resign(t, store, other)
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 }
 
 // testAnnouncementsOfOne has several calls under way on one repository when their proxy dies.
@@ -174,7 +174,7 @@ func testAnnouncementsOfOne(t *testing.T, store coordinator.Store) {
 		require.Positive(t, count)
 		left -= count
 	}
-	adoptAnnouncements(t, store, 10, 0)
+	adoptAnnouncements(t, store, 0)
 	require.Len(t, claimVerifications(t, store), 2)
 }
 
@@ -200,7 +200,7 @@ func testWithdrawLate(t *testing.T, store coordinator.Store) {
 	repository := ready(t, store, "repository.git")
 	withdrawal := announce(t, store, repository.ID, other)
 	resign(t, store, other)
-	adoptAnnouncements(t, store, 10, 1)
+	adoptAnnouncements(t, store, 1)
 	early := requireDoubt(t, store, true)
 	withdrawal.Compare, withdrawal.Doubtful = true, true
 	withdraw(t, store, withdrawal)

@@ -269,7 +269,9 @@ func TestRepairOfDeleted(t *testing.T) {
 func TestInvalid(t *testing.T) {
 	t.Parallel()
 	for _, config := range []repair.Config{
-		{Poll: -1}, {PerSource: -1}, {Batch: -1},
+		{Poll: -1},
+		{PerSource: -1},
+		{Batch: -1},
 		{BackoffMin: time.Minute, BackoffMax: time.Second},
 	} {
 		_, err := repair.New(repair.Dependencies{Registerer: prometheus.NewRegistry()},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -130,9 +131,7 @@ func (l *legacy) fill(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.CopyFS(path, os.DirFS(filepath.Join(user, source+".git"))))
 		if source == "second" {
-			for file, id := range identities(t, filepath.Join(path, "objects")) {
-				l.files[file] = id
-			}
+			maps.Copy(l.files, identities(t, filepath.Join(path, "objects")))
 		}
 	}
 	for _, node := range l.Nodes() {
@@ -202,7 +201,8 @@ func TestMove(t *testing.T) {
 				require.NoError(t, err)
 				stat, ok := info.Sys().(*syscall.Stat_t)
 				require.True(t, ok)
-				require.Equal(t, id, identity{stat.Ino, info.ModTime()}, file)
+				now := identity{stat.Ino, info.ModTime()}
+				require.Equal(t, id, now, file)
 			}
 		})
 	}

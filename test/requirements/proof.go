@@ -80,16 +80,23 @@ func collect(tree fs.FS, name string, found map[string][]proof) error {
 			continue
 		}
 		test := proof{dir: path.Dir(name), name: function.Name.Name}
-		rows := proven(function)
-		if len(rows) == 0 && test.dir == whole && test.name != "TestMain" {
-			rows = []string{unnamed}
-		}
-		for _, requirement := range rows {
+		for _, requirement := range test.rows(function) {
 			found[requirement] = append(found[requirement], test)
 		}
 	}
 
 	return nil
+}
+
+// rows are the requirements that a test names. What the whole package has to show besides stands
+// under a name of its own.
+func (p proof) rows(function *ast.FuncDecl) []string {
+	rows := proven(function)
+	if len(rows) == 0 && p.dir == whole && p.name != "TestMain" {
+		return []string{unnamed}
+	}
+
+	return rows
 }
 
 // proven lists the requirements that a test names, each once.

@@ -187,7 +187,7 @@ func kindsOf(t *testing.T, registry *prometheus.Registry) map[string]string {
 	field := reflect.ValueOf(registry).Elem().FieldByName("collectorsByID")
 	collectors := reflect.NewAt(field.Type(), unsafe.Pointer(field.UnsafeAddr())).Elem()
 	for _, id := range collectors.MapKeys() {
-		collector, ok := collectors.MapIndex(id).Interface().(prometheus.Collector)
+		collector, ok := reflect.TypeAssert[prometheus.Collector](collectors.MapIndex(id))
 		require.True(t, ok)
 		var kind string
 		switch collector.(type) {

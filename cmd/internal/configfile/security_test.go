@@ -84,7 +84,7 @@ func TestValidateCertificates(t *testing.T) {
 			if table == "node_tls" && tc.inline != "" {
 				continue // There is no such key.
 			}
-			text := tc.files.text(table, authorities)
+			text := tc.text(table, authorities)
 			if table == "node_tls" {
 				text += files{good.Certificate, good.Key, "", ""}.text("tls", "client_ca_path")
 			}
