@@ -1,7 +1,8 @@
 package transaction
 
 // awaited lists the voters that others wait for: in a round that is decided, or in which all
-// other voters that count have voted, or, when the primary is gone, in a write that is open.
+// other voters that count have voted, or in a write that is open, as soon as one has confirmed it or
+// the primary is gone.
 // Before the primary's first vote nobody awaits it, and never for a vote around a hook: a hook
 // may run for minutes, and the client's deadline limits it.
 func (t *Transaction) awaited() []Awaited {
@@ -16,16 +17,29 @@ func (t *Transaction) awaited() []Awaited {
 
 func (t *Transaction) isAwaited(slot int) bool {
 	v := &t.voters[slot]
-	if t.rounds.decided(v.next) {
+	open := t.write.state == writeOpen && t.unfinished(v)
+	switch {
+	case t.rounds.decided(v.next):
 		return true
-	}
-	if !t.primary().open() {
-		return t.write.state == writeOpen && t.unfinished(v)
-	}
-	if slot != 0 {
+	case !t.primary().open():
+		return open
+	case open && t.writeWaits():
+		return true
+	case slot != 0:
 		return !v.learner && t.othersVoted(slot)
+	default:
+		return v.voted && t.othersVoted(slot) && !t.hookWaits()
 	}
-	return v.voted && t.othersVoted(slot) && !t.hookWaits()
+}
+
+// writeWaits says that somebody has confirmed the write in progress and waits for its record.
+func (t *Transaction) writeWaits() bool {
+	for i := range t.voters {
+		if t.voters[i].wait.kind == waitWrite {
+			return true
+		}
+	}
+	return false
 }
 
 // othersVoted says that every other voter that counts waits with a vote, and that there is one.

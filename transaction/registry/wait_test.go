@@ -93,6 +93,24 @@ func TestSilentPrimaryIsEjected(t *testing.T) {
 	})
 }
 
+// TestSilenceAfterCommitIsBounded has the primary and a secondary hang when they were told to
+// commit: neither waits for the other, and still the third is not kept for ever.
+func TestSilenceAfterCommitIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := begin(t)
+		b.require(commit, b.all(prepared, "refs")...)
+		begin := time.Now()
+		b.vote("gitaly-3", committed, "refs")
+		overdue := []transaction.Voter{<-b.live.Overdue(), <-b.live.Overdue()}
+		require.ElementsMatch(t, []transaction.Voter{"gitaly-1", "gitaly-2"}, overdue)
+		require.Equal(t, 30*time.Second, time.Since(begin))
+		<-b.live.Broken()
+		require.ErrorIs(t, b.live.Err(), registry.ErrTooFewCopies)
+		b.finish()
+	})
+}
+
 // TestGraceFollowsTheNodes checks that the wait for a straggler is twice what it usually needs.
 func TestGraceFollowsTheNodes(t *testing.T) {
 	t.Parallel()
