@@ -62,8 +62,9 @@
 //
 // # Times
 //
-// A voter is ejected when others wait for the same vote of it longer than VoteTimeout; each vote
-// begins the time anew, so that a node that is slow but moves is left in peace. The grace for
+// A voter is ejected when others wait for the same vote of it longer than VoteTimeout, or for its
+// confirmation of a write that another one has confirmed; each vote begins the time anew, so that a
+// node that is slow but moves is left in peace. The grace for
 // stragglers is twice what they usually need, a mean that is kept for each node; a primary that
 // has not confirmed gets the greatest, since going on without it replaces it.
 //
