@@ -1,10 +1,9 @@
 package transaction
 
 // awaited lists the voters that others wait for: in a round that is decided, or in which all
-// other voters that count have voted, or in a write that is open, as soon as one has confirmed it or
-// the primary is gone.
-// Before the primary's first vote nobody awaits it, and never for a vote around a hook: a hook
-// may run for minutes, and the client's deadline limits it.
+// other voters that count have voted, or in a write that is open, as soon as one has confirmed it
+// or the primary is gone. Before the primary's first vote nobody awaits it, and never for a vote
+// around a hook: a hook may run for minutes, and the client's deadline limits it.
 func (t *Transaction) awaited() []Awaited {
 	t.await = t.await[:0]
 	for i := range t.voters {
