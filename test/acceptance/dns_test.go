@@ -6,6 +6,8 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -69,7 +71,7 @@ func moveTo(t *testing.T, proxy *cluster.Proxy, address string) {
 func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	t.Parallel()
 	const name = "praefect.service.consul"
-	c := start(t, cluster.Config{Proxies: 3})
+	c := start(t, cluster.Config{Proxies: 3, GracefulStop: wait})
 	free, err := cluster.FreeAddress(t.Context())
 	require.NoError(t, err)
 	_, port, err := net.SplitHostPort(free)
@@ -114,13 +116,42 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return len(reached()) == 3 }, wait, tick)
 
+	// Calls are under way on all proxies, also on the one that goes.
+	var commits []commit
+	for i := range 6 {
+		under := create(t, conn, fmt.Sprintf("under-way-%d.git", i))
+		commits = append(commits, beginCommit(t, conn, under))
+	}
+	leaving := c.Proxies()[0]
+	require.Eventually(t, func() bool { return inFlight(t, leaving) > 0 }, wait, tick)
 	fewer := strings.Join(records[1:], "\n") + "\n"
 	require.NoError(t, os.WriteFile(server.hosts, []byte(fewer), 0o644))
 	require.NoError(t, server.process.Signal(syscall.SIGHUP))
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	require.NoError(t, c.Proxies()[0].Process().Terminate(ctx))
-	require.Len(t, reached(), 2, "no call fails")
+	require.NoError(t, leaving.Process().Signal(syscall.SIGTERM))
+	require.Eventually(t, func() bool { return len(reached()) == 2 }, wait, tick, "no call fails")
+	require.True(t, leaving.Process().Running(), "it waits for what is under way")
+	for i, stream := range commits {
+		require.NotEmpty(t, finishCommit(t, stream, fmt.Sprintf("content %d", i)))
+	}
+	require.NoError(t, leaving.Process().Wait(ctx))
+	require.Zero(t, leaving.Process().ExitCode())
+}
+
+// inFlight is how many calls a proxy carries in which clients send more than one message.
+func inFlight(t *testing.T, proxy *cluster.Proxy) int {
+	t.Helper()
+	found := regexp.MustCompile(
+		`(?m)^gitaly_praefect_calls_in_flight\{method_type="client_stream"\} (\d+)$`).
+		FindStringSubmatch(scrape(t, proxy.Metrics))
+	if found == nil { // There was none so far.
+		return 0
+	}
+	count, err := strconv.Atoi(found[1])
+	require.NoError(t, err)
+
+	return count
 }
 
 // TestT125NodesByName has nodes whose addresses are names, in all spellings, with and without an
