@@ -117,11 +117,7 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	require.Eventually(t, func() bool { return len(reached()) == 3 }, wait, tick)
 
 	// Calls are under way on all proxies, also on the one that goes.
-	var commits []commit
-	for i := range 6 {
-		under := create(t, conn, fmt.Sprintf("under-way-%d.git", i))
-		commits = append(commits, beginCommit(t, conn, under))
-	}
+	finish := beginCommits(t, conn)
 	leaving := c.Proxies()[0]
 	require.Eventually(t, func() bool { return inFlight(t, leaving) > 0 }, wait, tick)
 	fewer := strings.Join(records[1:], "\n") + "\n"
@@ -132,11 +128,26 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	require.NoError(t, leaving.Process().Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool { return len(reached()) == 2 }, wait, tick, "no call fails")
 	require.True(t, leaving.Process().Running(), "it waits for what is under way")
-	for i, stream := range commits {
-		require.NotEmpty(t, finishCommit(t, stream, fmt.Sprintf("content %d", i)))
-	}
+	finish()
 	require.NoError(t, leaving.Process().Wait(ctx))
 	require.Zero(t, leaving.Process().ExitCode())
+}
+
+// beginCommits has several calls under way until the returned function ends them.
+func beginCommits(t *testing.T, conn *grpc.ClientConn) (finish func()) {
+	t.Helper()
+	var commits []commit
+	for i := range 6 {
+		under := create(t, conn, fmt.Sprintf("under-way-%d.git", i))
+		commits = append(commits, beginCommit(t, conn, under))
+	}
+
+	return func() {
+		t.Helper()
+		for i, stream := range commits {
+			require.NotEmpty(t, finishCommit(t, stream, fmt.Sprintf("content %d", i)))
+		}
+	}
 }
 
 // inFlight is how many calls a proxy carries in which clients send more than one message.
