@@ -182,7 +182,8 @@ func TestT054NoticesAreLost(t *testing.T) {
 		repository := create(t, first, fmt.Sprintf("passing-%d.git", i))
 		require.NoError(t, exists(t.Context(), last, repository))
 		_, err := server.Exec(t.Context(), `SELECT pg_terminate_backend(pid)
-			FROM pg_stat_activity WHERE datname = $1 AND query ILIKE 'LISTEN%'`, database)
+			FROM pg_stat_activity WHERE datname = $1 AND query ILIKE '%LISTEN praefect%'
+			  AND pid <> pg_backend_pid()`, database)
 		require.NoError(t, err)
 		_, err = gitalypb.NewRepositoryServiceClient(first).RemoveRepository(t.Context(),
 			&gitalypb.RemoveRepositoryRequest{Repository: repository})
