@@ -13,7 +13,7 @@ import (
 
 const (
 	// duetEvery is the time between two duets.
-	duetEvery = 6 * time.Second
+	duetEvery = 9 * time.Second
 
 	// A proxy is killed so long after a node was frozen: before anybody takes the node for dead.
 	momentMin, momentMax = 250 * time.Millisecond, 650 * time.Millisecond
