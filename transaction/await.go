@@ -16,7 +16,7 @@ func (t *Transaction) awaited() []Awaited {
 
 func (t *Transaction) isAwaited(slot int) bool {
 	v := &t.voters[slot]
-	open := t.write.state == writeOpen && t.unfinished(v)
+	open := t.commits(v)
 	switch {
 	case t.rounds.decided(v.next):
 		return true
@@ -29,6 +29,11 @@ func (t *Transaction) isAwaited(slot int) bool {
 	default:
 		return v.voted && t.othersVoted(slot) && !t.hookWaits()
 	}
+}
+
+// commits says that a voter may still take a step in a write that is open.
+func (t *Transaction) commits(v *voter) bool {
+	return t.write.state == writeOpen && t.unfinished(v)
 }
 
 // writeWaits says that somebody has confirmed the write in progress and waits for its record.

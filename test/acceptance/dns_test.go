@@ -84,12 +84,7 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	}
 	server := startNameServer(t, strings.Join(records, "\n")+"\n",
 		"--srv-host=only.service.consul,127.0.0.2,"+port)
-	require.Eventually(t, func() bool {
-		found, err := server.resolver().LookupHost(t.Context(), name)
-		return err == nil && len(found) == 3
-	}, wait, tick)
-	_, err = server.resolver().LookupHost(t.Context(), "only.service.consul")
-	require.Error(t, err, "a name with nothing but SRV records has no addresses")
+	server.requireAnswers(t, name)
 
 	conn, err := grpc.NewClient("dns://"+server.address+"/"+name+":"+port,
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
@@ -120,9 +115,7 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	finish := beginCommits(t, conn)
 	leaving := c.Proxies()[0]
 	require.Eventually(t, func() bool { return inFlight(t, leaving) > 0 }, wait, tick)
-	fewer := strings.Join(records[1:], "\n") + "\n"
-	require.NoError(t, os.WriteFile(server.hosts, []byte(fewer), 0o644))
-	require.NoError(t, server.process.Signal(syscall.SIGHUP))
+	server.serve(t, strings.Join(records[1:], "\n")+"\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	require.NoError(t, leaving.Process().Signal(syscall.SIGTERM))
@@ -131,6 +124,25 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	finish()
 	require.NoError(t, leaving.Process().Wait(ctx))
 	require.Zero(t, leaving.Process().ExitCode())
+}
+
+// requireAnswers waits for three addresses of a name, and asserts that one with nothing but SRV
+// records has none.
+func (s *nameServer) requireAnswers(t *testing.T, name string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found, err := s.resolver().LookupHost(t.Context(), name)
+		return err == nil && len(found) == 3
+	}, wait, tick)
+	_, err := s.resolver().LookupHost(t.Context(), "only.service.consul")
+	require.Error(t, err)
+}
+
+// serve replaces the records.
+func (s *nameServer) serve(t *testing.T, records string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(s.hosts, []byte(records), 0o644))
+	require.NoError(t, s.process.Signal(syscall.SIGHUP))
 }
 
 // beginCommits has several calls under way until the returned function ends them.
