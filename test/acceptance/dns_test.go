@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
@@ -116,13 +115,11 @@ func TestT114SeveralProxiesBehindOneName(t *testing.T) {
 	leaving := c.Proxies()[0]
 	require.Eventually(t, func() bool { return inFlight(t, leaving) > 0 }, wait, tick)
 	server.serve(t, strings.Join(records[1:], "\n")+"\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
 	require.NoError(t, leaving.Process().Signal(syscall.SIGTERM))
 	require.Eventually(t, func() bool { return len(reached()) == 2 }, wait, tick, "no call fails")
 	require.True(t, leaving.Process().Running(), "it waits for what is under way")
 	finish()
-	require.NoError(t, leaving.Process().Wait(ctx))
+	require.NoError(t, leaving.Process().Wait(t.Context()))
 	require.Zero(t, leaving.Process().ExitCode())
 }
 
