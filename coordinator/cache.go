@@ -115,10 +115,16 @@ func (c *cache) get(ctx context.Context, relativePath string) (route, error) {
 		case <-ctx.Done():
 			return route{}, fmt.Errorf("wait for metadata: %w", context.Cause(ctx))
 		}
-		if !calledOff(load.err) {
+		switch {
+		case calledOff(load.err):
+			continue
+		case errors.Is(load.err, ErrRepositoryNotFound):
+			// The load may have begun before a creation, which invalidates nothing, was answered.
 			c.count.miss.Inc()
-			return load.route, load.err
+			return c.load(ctx, relativePath)
 		}
+		c.count.miss.Inc()
+		return load.route, load.err
 	}
 }
 
