@@ -115,15 +115,14 @@ func (c *cache) get(ctx context.Context, relativePath string) (route, error) {
 		case <-ctx.Done():
 			return route{}, fmt.Errorf("wait for metadata: %w", context.Cause(ctx))
 		}
-		switch {
-		case calledOff(load.err):
+		if calledOff(load.err) {
 			continue
-		case errors.Is(load.err, ErrRepositoryNotFound):
-			// The load may have begun before a creation, which invalidates nothing, was answered.
-			c.count.miss.Inc()
-			return c.load(ctx, relativePath)
 		}
 		c.count.miss.Inc()
+		if errors.Is(load.err, ErrRepositoryNotFound) {
+			// The load may have begun before a creation, which invalidates nothing, was answered.
+			return c.load(ctx, relativePath)
+		}
 		return load.route, load.err
 	}
 }

@@ -13,8 +13,7 @@ import (
 )
 
 // leftovers are turns, creations and announced calls that have ended here and whose end the store
-// has not taken yet.
-// The next turn on a repository begins with them.
+// has not taken yet. The next turn on a repository begins with them.
 type leftovers struct {
 	store interface {
 		Turns

@@ -38,9 +38,7 @@ func secured(t *testing.T, identity configfile.TLS) string {
 // signed makes an authority and a certificate of it for localhost.
 func signed(t *testing.T) authority.Files {
 	t.Helper()
-	signer, err := authority.New("authority")
-	require.NoError(t, err)
-	files, err := signer.Write(t.TempDir(), "localhost")
+	files, err := authority.NewFiles(t.TempDir(), "localhost")
 	require.NoError(t, err)
 
 	return files

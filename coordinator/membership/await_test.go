@@ -14,14 +14,21 @@ import (
 // pollsBound is more often than the store is asked while a lease lasts.
 const pollsBound = 200
 
+// startBeside runs a worker beside another proxy, whose incarnation is 1, until it has its lease.
+func startBeside(t *testing.T) (*ledger, *rig) {
+	t.Helper()
+	store := newLedger()
+	store.with(1, nil)
+	r := start(t, store)
+	<-r.Enlisted()
+	return store, r
+}
+
 // TestAwait waits for another proxy.
 func TestAwait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newLedger()
-		store.with(1, nil)
-		r := start(t, store)
-		<-r.Enlisted()
+		store, r := startBeside(t)
 		last := store.invalidate("a", "b")
 		done := make(chan error, 1)
 		go func() { done <- r.AwaitAcknowledged(t.Context(), last) }()
@@ -44,10 +51,7 @@ func TestAwait(t *testing.T) {
 func TestAwaitGone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newLedger()
-		store.with(1, nil)
-		r := start(t, store)
-		<-r.Enlisted()
+		store, r := startBeside(t)
 		store.change(func() { store.members[1].end = time.Now().Add(lease + margin) })
 		begin := time.Now()
 		require.NoError(t, r.AwaitAcknowledged(t.Context(), store.invalidate("a")))
@@ -92,10 +96,7 @@ func TestAwaitLost(t *testing.T) {
 func TestAwaitStopping(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		store := newLedger()
-		store.with(1, nil)
-		r := start(t, store)
-		<-r.Enlisted()
+		store, r := startBeside(t)
 		applying := make(chan struct{})
 		r.set(func() { r.block = applying })
 		last := store.invalidate("a")
@@ -128,10 +129,7 @@ func TestAwaitEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				store := newLedger()
-				store.with(1, nil)
-				r := start(t, store)
-				<-r.Enlisted()
+				store, r := startBeside(t)
 				store.change(func() { store.away = away })
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				defer cancel()

@@ -16,9 +16,7 @@ import (
 // issued makes an authority, a certificate of it, and its key.
 func issued(t *testing.T) authority.Files {
 	t.Helper()
-	signer, err := authority.New("authority")
-	require.NoError(t, err)
-	files, err := signer.Write(t.TempDir(), "localhost")
+	files, err := authority.NewFiles(t.TempDir(), "localhost")
 	require.NoError(t, err)
 
 	return files

@@ -49,6 +49,15 @@ func New(name string) (*Authority, error) {
 	return &Authority{certificate: certificate, key: key}, nil
 }
 
+// NewFiles makes an authority for one certificate, and writes both and the key into a directory.
+func NewFiles(directory string, hosts ...string) (Files, error) {
+	signer, err := New("authority")
+	if err != nil {
+		return Files{}, err
+	}
+	return signer.Write(directory, hosts...)
+}
+
 func newTemplate(name string) *x509.Certificate {
 	return &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()),
