@@ -7,19 +7,17 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"praefect/transaction"
 )
 
-// Announcement says that a call is under way which may change a repository without asking for the
-// turn: nodes do not vote on part of what it does. It is durable before any node is asked, so that
-// somebody compares the replicas if this process does not live to say how the call ended.
+// Announcement says that a call is under way which may change a repository outside of a turn: nodes
+// do not vote on part of what it does. It is durable before any node can do so, so that somebody
+// compares the replicas if this process does not live to say how the call ended.
 type Announcement struct {
 	// Write is random and not that of an intent.
 	Write       WriteID
 	Repository  RepositoryID
 	Incarnation Incarnation
-	// Participants are those whose nodes are asked.
+	// Participants are those whose nodes take part.
 	Participants []Storage
 }
 
@@ -49,12 +47,21 @@ type Announcer interface {
 	AdoptAnnouncements(ctx context.Context, limit int, settle time.Duration) (int, error)
 }
 
-// announce makes known that the write may change something without a vote, unless an intent is
-// durable before it is sent. After an error nothing may be sent.
-func (w *Write) announce(ctx context.Context) error {
-	if !w.options.Verify || w.options.Turn == transaction.GateHeld {
+// announceDeletions announces, in front of its first turn, a write whose deletions may be neither
+// in the intent nor in the record when this process dies.
+func (w *Write) announceDeletions(ctx context.Context) error {
+	w.mu.Lock()
+	announced := w.announced != 0
+	w.mu.Unlock()
+	if announced || w.options.DeletesBeside == nil || !w.options.DeletesBeside() {
 		return nil
 	}
+	return w.announce(ctx)
+}
+
+// announce makes known that the write may change something without a vote, since no intent covers
+// all of it. After an error nothing may be sent, or committed.
+func (w *Write) announce(ctx context.Context) error {
 	incarnation, leased := w.coordinator.lease.Incarnation()
 	if !leased {
 		return ErrLeaseLost
@@ -68,8 +75,7 @@ func (w *Write) announce(ctx context.Context) error {
 	})
 	switch {
 	case err == nil:
-		w.announced = id
-		return nil
+		return w.noteAnnounced(ctx, id)
 	case errors.Is(err, ErrRepositoryNotFound):
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	case errors.Is(err, ErrMetadataUnavailable):
@@ -82,13 +88,36 @@ func (w *Write) announce(ctx context.Context) error {
 	return fmt.Errorf("announce write of %s: %w", w.plan.Key, err)
 }
 
+// noteAnnounced leaves the announcement to Finish, unless that was faster than the statement.
+func (w *Write) noteAnnounced(ctx context.Context, id WriteID) error {
+	w.mu.Lock()
+	late := w.withdrawn
+	if !late {
+		w.announced = id
+	}
+	w.mu.Unlock()
+	if !late {
+		return nil
+	}
+	w.coordinator.withdraw(ctx, Withdrawal{Write: id, Repository: w.plan.Repository})
+	return fmt.Errorf("announce write of %s: %w", w.plan.Key, context.Canceled)
+}
+
+// takeAnnouncement returns the announcement to withdraw, or 0. There will be none after it.
+func (w *Write) takeAnnouncement() WriteID {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.withdrawn = true
+	return w.announced
+}
+
 // compare ends the announcement and asks for the comparison that the decision wants, unless a
 // record has done so. failed says that the record which the decision wanted is not there.
 func (w *Write) compare(
 	ctx context.Context, decision decision, result Result, failed bool,
 ) {
 	withdrawal := Withdrawal{
-		Write: w.announced, Repository: w.plan.Repository,
+		Write: w.takeAnnouncement(), Repository: w.plan.Repository,
 		Compare: decision.verify && (decision.raise == 0 || failed),
 	}
 	if withdrawal.Compare && (decision.doubt || decision.raise != 0) && !w.left() {

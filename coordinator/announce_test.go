@@ -54,6 +54,98 @@ func TestFetchOfDeadProxy(t *testing.T) {
 	r.requireDoubt(t)
 }
 
+// deleting are the options of a push that may delete references beside others that it changes.
+func deleting() coordinator.WriteOptions {
+	return coordinator.WriteOptions{
+		Kind: "references", DeletesBeside: func() bool { return true },
+	}
+}
+
+// TestDeletionsOfDeadProxy has a process die when its nodes may have deleted a reference without a
+// vote, and the turn under which they did so was given back to others that waited, or has ended
+// with the record of the next reference: still others find out.
+func TestDeletionsOfDeadProxy(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(*testing.T, *coordinator.Write){
+		"turn given back": func(t *testing.T, write *coordinator.Write) {
+			t.Helper()
+			write.ReleaseTurn(t.Context())
+		},
+		"next recorded": func(t *testing.T, write *coordinator.Write) {
+			t.Helper()
+			write.Committing()
+			require.NoError(t, write.Record(t.Context(), kept(1, "a", "b", "c")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := setup(t, coordinator.Config{})
+			r.repository(t, path)
+			write := r.write(t, deleting())
+			_, err := write.TakeTurn(t.Context())
+			require.NoError(t, err)
+			next(t, write)
+			require.Zero(t, r.adopted(t), "it lives")
+			r.die(t)
+			require.Equal(t, 1, r.adopted(t))
+			r.requireDoubt(t)
+		})
+	}
+}
+
+// TestDeletionsAnnounceOnce takes the turn several times, and ends: nothing is left.
+func TestDeletionsAnnounceOnce(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	r.repository(t, path)
+	write := r.write(t, deleting())
+	for range 3 {
+		_, err := write.TakeTurn(t.Context())
+		require.NoError(t, err)
+		write.ReleaseTurn(t.Context())
+	}
+	r.store.set(func(s *store) { require.Equal(t, 1, s.calls["announce"]) })
+	commit(t, write, "a", "b", "c")
+	finish(t, write, success(), coordinator.OutcomeRecorded)
+	require.Empty(t, r.compared(t), "all that was deleted was voted on")
+	r.die(t)
+	require.Zero(t, r.adopted(t))
+}
+
+// TestDeletionsAnnouncedLate has a write end while it is about to announce its deletions.
+func TestDeletionsAnnouncedLate(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	r.repository(t, path)
+	options := deleting()
+	var write *coordinator.Write
+	options.DeletesBeside = func() bool {
+		finish(t, write, coordinator.Result{Idle: true}, coordinator.OutcomeNone)
+		return true
+	}
+	write = r.write(t, options)
+	_, err := write.TakeTurn(t.Context())
+	require.ErrorIs(t, err, context.Canceled)
+	r.die(t)
+	require.Zero(t, r.adopted(t))
+}
+
+// TestDeletionsWithoutStore has the store away in front of the first turn: it does not come.
+func TestDeletionsWithoutStore(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	r.repository(t, path)
+	write := r.write(t, deleting())
+	r.store.set(func(s *store) { s.away = true })
+	_, err := write.TakeTurn(t.Context())
+	require.ErrorIs(t, err, coordinator.ErrMetadataUnavailable)
+	r.store.set(func(s *store) {
+		require.Zero(t, s.calls["open"])
+		s.away = false
+	})
+	finish(t, write, coordinator.Result{Idle: true}, coordinator.OutcomeNone)
+}
+
 // TestFetchEnds has fetches that end in all ways while the store is there: each leaves a
 // comparison, in doubt unless the primary has done it, and no announcement.
 func TestFetchEnds(t *testing.T) {

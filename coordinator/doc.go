@@ -97,7 +97,8 @@
 //	primary replaced before it     ErrPrimaryChanged, nothing changed
 //	lease lost before it           ErrLeaseLost, nothing changed
 //	store away before the turn     ErrMetadataUnavailable, nothing changed; Run removes the intent
-//	process dies in a fetch        replicas are compared in doubt, by its announcement
+//	process dies in a fetch        replicas are compared in doubt, by its announcement; likewise
+//	                               in a push that deletes beside other changes
 //	store away at the record       repeated; then ErrOutcomeUnknown, recovery decides
 //	record refused, lease lost     ErrOutcomeUnknown, recovery decides
 //	process dies in a write        a broken connection; recovery decides when its lease has ended

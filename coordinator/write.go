@@ -29,6 +29,10 @@ type WriteOptions struct {
 	// Verify says that part of what the write does is never voted on, however it ends: the replicas
 	// are compared afterwards, also when this process does not live to ask for it.
 	Verify bool
+	// DeletesBeside, if not nil, says in front of the first turn whether the call may delete
+	// references without a vote and change others as well: the turn may be given back, or used for
+	// a record, between the two.
+	DeletesBeside func() bool
 	// Additional is a second repository of the same virtual storage that the write names.
 	Additional *Key
 	Caller     Caller
@@ -54,10 +58,12 @@ type Write struct {
 
 	// incarnation is the one that created the repository, if the write does.
 	incarnation Incarnation
-	// announced is the announcement that Finish has to withdraw, or 0.
-	announced WriteID
 
 	mu sync.Mutex // guards the fields below
+	// announced is the announcement that Finish has to withdraw, or 0; withdrawn says that it has
+	// begun to.
+	announced WriteID
+	withdrawn bool
 	// primary, epoch and base are those of the next record. Base is known while the turn is
 	// held; a creation needs no turn.
 	primary Storage
@@ -145,9 +151,17 @@ func (w *Write) dispatch(ctx context.Context) error {
 	if err := w.choose(ctx); err != nil {
 		return err
 	}
-	if w.options.Turn != transaction.GateHeld {
+	switch {
+	case w.options.Turn == transaction.GateHeld:
+		return w.dispatchHeld(ctx)
+	case w.options.Verify:
 		return w.announce(ctx)
 	}
+	return nil
+}
+
+// dispatchHeld leaves those out that are not current when the turn has come.
+func (w *Write) dispatchHeld(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, w.coordinator.config.TurnWait)
 	defer cancel()
 	lapsed, err := w.TakeTurn(waiting)
@@ -219,6 +233,9 @@ func (w *Write) Plan() Plan { return w.plan }
 func (w *Write) TakeTurn(ctx context.Context) ([]transaction.Voter, error) {
 	if w.plan.Creation || failpoint.Sabotaged(failpoint.TurnSkipped) {
 		return nil, nil
+	}
+	if err := w.announceDeletions(ctx); err != nil {
+		return nil, err
 	}
 	return w.takeTurn(ctx)
 }

@@ -18,6 +18,9 @@ func (h *Handler) begin(ctx context.Context, c *call) (*coordinator.Write, error
 	if !c.method.Creates() {
 		options := (*behaviour)(c.method).options()
 		options.Additional, options.Caller = beside, c.caller()
+		if c.commands != nil {
+			options.DeletesBeside = c.commands.mayDeleteBeside
+		}
 		return h.Coordinator.BeginWrite(ctx, c.key, options)
 	}
 	options := coordinator.CreationOptions{Additional: beside, Caller: c.caller()}

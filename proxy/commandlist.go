@@ -20,8 +20,10 @@ const (
 type commandList struct {
 	// over says that nothing more is to be read: the list has ended, or is not understood.
 	over bool
-	// deletes says that some command deletes a reference, or may do so.
-	deletes bool
+	// deletes says that some command deletes a reference, or may do so, several that there may be
+	// more than one command.
+	deletes, several bool
+	found            bool
 
 	head []byte
 	// length is that of the line in hand, 0 while it is not known; skip is what is left of it.
@@ -79,6 +81,7 @@ func (l *commandList) look(line []byte) {
 		return
 	}
 	l.deletes = l.deletes || len(bytes.Trim(words[1], "0")) == 0
+	l.several, l.found = l.found, true
 }
 
-func (l *commandList) giveUp() { l.over, l.deletes = true, true }
+func (l *commandList) giveUp() { l.over, l.deletes, l.several = true, true, true }

@@ -37,9 +37,10 @@ type commands struct {
 
 	state atomic.Uint32
 	begun []byte
-	// plain says that the list has come to its end and asks for no deletion.
-	plain atomic.Bool
-	list  commandList
+	// plain says that the list has come to its end and asks for no deletion, single that it has
+	// and asks for one change at most.
+	plain, single atomic.Bool
+	list          commandList
 }
 
 // watchCommands watches the commands of a call whose first message was received already.
@@ -55,6 +56,11 @@ func (w *commands) none() bool { return w != nil && w.state.Load() == commandsNo
 
 // mayDelete tells whether the client may have asked to delete references.
 func (w *commands) mayDelete() bool { return w != nil && !w.none() && !w.plain.Load() }
+
+// mayDeleteBeside tells whether the client may have asked to delete references and for other
+// changes as well. The answer does not change any more once a node votes: git reads the whole list
+// before.
+func (w *commands) mayDeleteBeside() bool { return w.mayDelete() && !w.single.Load() }
 
 // RecvMsg receives a message and looks at it.
 func (w *commands) RecvMsg(message any) error {
@@ -99,6 +105,7 @@ func (w *commands) look(message []byte) {
 	}
 	w.list.read(input)
 	w.plain.Store(w.list.over && !w.list.deletes)
+	w.single.Store(w.list.over && !w.list.several)
 	if w.state.Load() != commandsAwaited {
 		return
 	}

@@ -162,21 +162,74 @@ func TestSilentDeletion(t *testing.T) {
 			c := newCluster(t)
 			c.onAll(receivePack, silently(tc.next))
 			c.nodes[2].on(receivePack, silently(tc.third))
-			stream, err := gitalypb.NewSmartHTTPServiceClient(c.client).PostReceivePack(t.Context())
-			require.NoError(t, err)
-			command := zero + " " + tc.target + " refs/heads/a\x00report-status"
-			require.NoError(t, stream.Send(&gitalypb.PostReceivePackRequest{
-				Repository: target(),
-				Data:       fmt.Appendf(nil, "%04x%s0000", len(command)+4, command),
-			}))
-			require.NoError(t, stream.CloseSend())
-			for err == nil {
-				_, err = stream.Recv()
-			}
-			require.Equal(t, []string{tc.outcome}, stream.Trailer().Get("praefect-outcome"))
+			trailer, _ := c.push(zero + " " + tc.target + " refs/heads/a\x00report-status")
+			require.Equal(t, []string{tc.outcome}, trailer.Get("praefect-outcome"))
 			require.EqualValues(t, tc.generation, c.state(relativePath).Generation)
 			require.Equal(t, tc.current, c.current())
 			require.Equal(t, tc.compared, len(c.compared()) > 0)
 		})
 	}
+}
+
+// TestDeletionAnnounced has a proxy die between a deletion that nobody voted on and the vote on the
+// next reference. Only if there was one is it known to others that replicas may differ.
+func TestDeletionAnnounced(t *testing.T) {
+	t.Parallel()
+	zero, id := strings.Repeat("0", 40), strings.Repeat("a", 40)
+	deletion, update := zero+" "+zero+" refs/heads/a", id+" "+id+" refs/heads/b"
+	for name, tc := range map[string]struct {
+		commands []string
+		adopted  int
+	}{
+		"beside an update": {[]string{deletion, update}, 1},
+		"alone":            {[]string{deletion}, 0},
+		"two updates":      {[]string{update, update}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t)
+			adopted := make(chan int, 1)
+			c.onAll(receivePack, silently(breaks))
+			c.nodes[0].on(receivePack, silently(func(*visit) error {
+				adopted <- c.resign()
+				return status.Error(codes.Internal, "the proxy is gone")
+			}))
+			_, err := c.push(tc.commands...)
+			require.Equal(t, codes.Internal, status.Code(err))
+			require.Equal(t, tc.adopted, <-adopted)
+		})
+	}
+}
+
+// resign ends the incarnation of the proxy and returns how many announcements it leaves.
+func (c *cluster) resign() int {
+	incarnation, _ := c.alone.Incarnation()
+	if err := c.store.Resign(c.t.Context(), incarnation); err != nil {
+		return -1
+	}
+	adopted, err := c.store.AdoptAnnouncements(c.t.Context(), 10, time.Minute)
+	if err != nil {
+		return -1
+	}
+	return adopted
+}
+
+// push sends a list of commands and nothing else, and returns the trailer of the call and how it
+// ended.
+func (c *cluster) push(commands ...string) (metadata.MD, error) {
+	var list strings.Builder
+	for _, command := range commands {
+		fmt.Fprintf(&list, "%04x%s", len(command)+4, command)
+	}
+	list.WriteString("0000")
+	stream, err := gitalypb.NewSmartHTTPServiceClient(c.client).PostReceivePack(c.t.Context())
+	require.NoError(c.t, err)
+	require.NoError(c.t, stream.Send(&gitalypb.PostReceivePackRequest{
+		Repository: target(), Data: []byte(list.String()),
+	}))
+	require.NoError(c.t, stream.CloseSend())
+	for err == nil {
+		_, err = stream.Recv()
+	}
+	return stream.Trailer(), err
 }

@@ -182,7 +182,10 @@ func wantFlags() map[string][]string {
 			"RepositoryService/FetchRemote", "SSHService/SSHReceivePack",
 			"SmartHTTPService/PostReceivePack",
 		},
-		"verify": {"RepositoryService/FetchRemote"},
+		"verify": {
+			"RepositoryService/FetchRemote", "RepositoryService/ReplicateRepository",
+			"RepositoryService/RestoreRepository",
+		},
 		"primary_only": {
 			"RepositoryService/GetObjectDirectorySize", "RepositoryService/RepositorySize",
 		},
