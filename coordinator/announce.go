@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"praefect/transaction/failpoint"
 )
 
 // Announcement says that a call is under way which may change a repository outside of a turn: nodes
@@ -75,6 +77,7 @@ func (w *Write) announce(ctx context.Context) error {
 	})
 	switch {
 	case err == nil:
+		failpoint.Hit(failpoint.Announced)
 		return w.noteAnnounced(ctx, id)
 	case errors.Is(err, ErrRepositoryNotFound):
 		w.group.routes.invalidate(w.plan.Key.RelativePath)

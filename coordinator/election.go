@@ -17,6 +17,24 @@ const (
 	leadPoll = 50 * time.Millisecond
 )
 
+// Lead sees to it that the primary of a repository is current and can be reached, as a write does: if
+// the proxies agree that it is lost, another is elected. Errors match those of
+// [Coordinator.BeginWrite].
+func (c *Coordinator) Lead(ctx context.Context, key Key) error {
+	group, err := c.group(key.VirtualStorage)
+	if err != nil {
+		return err
+	}
+	found, err := group.routes.get(ctx, key.RelativePath)
+	if err == nil {
+		_, err = c.lead(ctx, group, found)
+	}
+	if err != nil {
+		return fmt.Errorf("find primary of %s: %w", key, err)
+	}
+	return nil
+}
+
 // lead returns a route whose primary is current and can be reached. If the proxies agree that the
 // present one is lost another is elected; if only this process cannot reach it, it waits for a
 // moment, and then returns [ErrPrimaryUnreachable].

@@ -60,3 +60,30 @@ func TestAnnouncement(t *testing.T) {
 		})
 	}
 }
+
+// TestAnnouncementWithoutPrimary has the primary die together with the proxy: another is elected,
+// although nobody writes, so that the others do not stay different.
+func TestAnnouncementWithoutPrimary(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.set("ono")
+		w.disks.set(func(d *disks) { d.sick["a"] = true })
+		w.announced(t)
+		stop := w.work(t, w.prepare(t, "p"), nil, recovery.Config{})
+		defer stop()
+		<-time.After(time.Second)
+		elected := w.load(t).Primary
+		require.NotEqual(t, coordinator.Storage("a"), elected)
+		require.ElementsMatch(t, storages{"a", elected}, w.current(t), "one is away, one differs")
+
+		w.disks.set(func(d *disks) { d.sick["a"] = false })
+		<-time.After(6 * time.Minute)
+		want := storages{elected}
+		if elected == "c" {
+			want = storages{"a", "c"} // They hold the same.
+		}
+		w.requireOutcome(t, elected, want...)
+		require.False(t, w.pending(t, 6*time.Minute))
+	})
+}

@@ -60,6 +60,7 @@ func (c *comparison) again(ctx context.Context) {
 // compare looks at the replicas without keeping writers away, which is enough if they are equal,
 // and under the turn if they are not, or if equality is not enough.
 func (c *comparison) compare(ctx context.Context) (string, error) {
+	c.lead(ctx)
 	if !c.verification.Doubtful || !c.reachable() {
 		result, ok, err := c.sample(ctx)
 		equal := ok && result == resultEqual && c.verification.Doubtful
@@ -68,6 +69,19 @@ func (c *comparison) compare(ctx context.Context) (string, error) {
 		}
 	}
 	return c.underTurn(ctx)
+}
+
+// lead has another primary elected if that of replicas in doubt is lost, since nothing can be decided
+// without its state. Otherwise replicas might differ until the next write elects one.
+func (c *comparison) lead(ctx context.Context) {
+	repository := c.verification.Repository
+	if !c.verification.Doubtful ||
+		c.Health.Healthy(repository.Key.VirtualStorage, repository.Primary) {
+		return
+	}
+	if err := c.Turns.Lead(ctx, repository.Key); err != nil {
+		c.log.Info("replicas in doubt have no primary", zap.Error(err))
+	}
 }
 
 // sample compares beside the writers. It returns false if that tells nothing: because writers were

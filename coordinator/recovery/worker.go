@@ -42,6 +42,9 @@ type Store interface {
 
 // Turns keeps writers away from a repository. The coordinator implements it.
 type Turns interface {
+	// Lead has another primary elected if the proxies agree that the present one is lost.
+	Lead(ctx context.Context, key coordinator.Key) error
+	// Hold takes the turn; see [coordinator.Coordinator.Hold].
 	Hold(ctx context.Context, request coordinator.HoldRequest) (*coordinator.Hold, error)
 }
 

@@ -20,8 +20,9 @@ type endpoint struct {
 	conns   []*grpc.ClientConn
 	payload []byte
 
-	// hot is a repository of the bundled nodes, commits two commits in it.
+	// hot is a repository of the bundled nodes, remote where git finds it, commits two commits in it.
 	hot     *gitalypb.Repository
+	remote  string
 	commits []string
 }
 

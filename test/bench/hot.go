@@ -41,7 +41,7 @@ func (e *endpoint) createHot(
 		}
 		e.commits = append(e.commits, commit)
 	}
-	e.hot = repository
+	e.hot, e.remote = repository, remote
 
 	_, err = git(ctx, dir, "push", "--quiet", remote, "main")
 

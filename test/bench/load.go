@@ -29,13 +29,16 @@ func (r *result) add(other result) {
 }
 
 // median is the 50th percentile of the latencies.
-func (r *result) median() time.Duration {
-	if len(r.latencies) == 0 {
+func (r *result) median() time.Duration { return median(r.latencies) }
+
+// median sorts the latencies.
+func median(latencies []time.Duration) time.Duration {
+	if len(latencies) == 0 {
 		return 0
 	}
-	slices.Sort(r.latencies)
+	slices.Sort(latencies)
 
-	return r.latencies[len(r.latencies)/2]
+	return latencies[len(latencies)/2]
 }
 
 // step is one operation of one client; n counts that client's operations. It returns how many bytes

@@ -81,6 +81,14 @@ func TestLine(t *testing.T) {
 		"other=200.0 other_ratio=0.200 other_cpu_us=500.0 "+
 		"other_ratio_cpu=0.018 other_p50_ms=2.00 unit=op/s", calls.line())
 
+	long := crowding{
+		long: 3 * time.Second, alone: []time.Duration{30 * time.Millisecond, 10 * time.Millisecond},
+		beside: []time.Duration{time.Second},
+	}
+	require.Equal(t, "bench name=long_push through=proxy branches=1000 seconds=3.0 "+
+		"pushes_beside=1 alone_p50_ms=30 alone_max_ms=30 beside_p50_ms=1000 beside_max_ms=1000",
+		long.line("proxy"))
+
 	streams := comparison{
 		work: &workload{name: "clone", streams: true}, direct: second(8, gigabyte, 0),
 		proxy: second(4, gigabyte/2, time.Second),

@@ -110,8 +110,11 @@ func (r *rig) measure(ctx context.Context, s settings, out io.Writer) error {
 			return fmt.Errorf("print result: %w", err)
 		}
 	}
+	if !s.selected.MatchString(longName) {
+		return nil
+	}
 
-	return nil
+	return r.measureLong(ctx, out)
 }
 
 // compare runs a workload against all targets in turn.

@@ -71,6 +71,20 @@ func (c *client) writeRef(ctx context.Context, name, to string) answer {
 	return answered(err, trailer)
 }
 
+// fetch makes the repository a mirror of another one.
+func (c *client) fetch(ctx context.Context, source string) answer {
+	var trailer metadata.MD
+	_, err := gitalypb.NewRepositoryServiceClient(c.conn).FetchRemote(ctx,
+		&gitalypb.FetchRemoteRequest{
+			Repository: c.repo, NoTags: true,
+			RemoteParams: &gitalypb.Remote{
+				Url: source, MirrorRefmaps: []string{"+refs/heads/*:refs/heads/*"},
+			},
+		}, grpc.Trailer(&trailer))
+
+	return answered(err, trailer)
+}
+
 // fromPrimary asks for reads that the primary answers.
 func fromPrimary(ctx context.Context) context.Context {
 	return metadata.AppendToOutgoingContext(ctx, policyKey, policyValue)

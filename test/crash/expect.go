@@ -77,11 +77,14 @@ func (t *take) bereft(ctx context.Context) bool {
 		return false
 	}
 
-	return !slices.ContainsFunc(found.current(), func(storage string) bool {
-		node, err := t.stage.Node(storage)
+	return !slices.ContainsFunc(found.current(), t.runs)
+}
 
-		return err == nil && node.Process().Running()
-	})
+// runs says whether the node of a storage does.
+func (t *take) runs(storage string) bool {
+	node, err := t.stage.Node(storage)
+
+	return err == nil && node.Process().Running()
 }
 
 // rewrite writes to the same reference and looks at the replicas again.
@@ -126,6 +129,8 @@ func (t *take) consistent(ctx context.Context) error {
 		return fmt.Errorf("the repository is %s", before.state)
 	case before.intents > 0:
 		return errors.New("an intent is left")
+	case before.announcements > 0:
+		return errors.New("an announcement is left")
 	case len(before.current()) == 0:
 		return fmt.Errorf("no replica is current: %+v", before)
 	}
@@ -140,10 +145,14 @@ func (t *take) consistent(ctx context.Context) error {
 	return err
 }
 
-// compare reads all replicas that are recorded as current.
+// compare reads all replicas that are recorded as current. While there is a doubt, one whose node is
+// away is not judged: it is compared when it is back.
 func (t *take) compare(ctx context.Context, known record) error {
+	judged := slices.DeleteFunc(known.current(), func(storage string) bool {
+		return known.doubtful && !t.runs(storage)
+	})
 	var first state
-	for i, storage := range known.current() {
+	for i, storage := range judged {
 		found, err := t.read(ctx, storage, known.replicaPath)
 		if err != nil {
 			return err
@@ -153,7 +162,7 @@ func (t *take) compare(ctx context.Context, known record) error {
 		}
 		if first.text != found.text {
 			return fmt.Errorf("diverged: replicas recorded as current differ:\n%s:\n%s\n%s:\n%s",
-				known.current()[0], first.text, storage, found.text)
+				judged[0], first.text, storage, found.text)
 		}
 		if err := t.scene.judge(t, found); err != nil {
 			return fmt.Errorf("%s: %w", storage, err)

@@ -25,6 +25,8 @@ const zeroID = "0000000000000000000000000000000000000000"
 type material struct {
 	base, change, spare string
 	pack                []byte
+	// source is a repository on disk which has the references of base but for one.
+	source string
 }
 
 // newMaterial makes commits in a repository of its own.
@@ -49,8 +51,28 @@ func newMaterial(ctx context.Context, dir string) (*material, error) {
 	revisions := strings.Join([]string{goods.base, goods.change, goods.spare, ""}, "\n")
 	pack, err := local.git(ctx, []byte(revisions), "pack-objects", "--revs", "--stdout", "-q")
 	goods.pack = pack
+	if err != nil {
+		return nil, err
+	}
+	err = goods.makeSource(ctx, local)
 
 	return goods, err
+}
+
+// makeSource makes a repository that a fetch can be made from.
+func (m *material) makeSource(ctx context.Context, from *local) error {
+	m.source = filepath.Join(from.dir, "source.git")
+	for _, args := range [][]string{
+		{"clone", "--quiet", "--bare", from.dir, m.source},
+		{"--git-dir", m.source, "update-ref", refMain, m.base},
+		{"--git-dir", m.source, "update-ref", refSpare, m.spare},
+	} {
+		if _, err := from.git(ctx, nil, args...); err != nil {
+			return err
+		}
+	}
+
+	return nil
 }
 
 type local struct{ dir string }

@@ -19,8 +19,11 @@ type record struct {
 	generation  int64
 	// replicas are the generations of assigned replicas by storage.
 	replicas map[string]int64
-	// intents counts the turns that are held or left.
-	intents int
+	// intents counts the turns that are held or left, announcements the calls under way that may do
+	// something without a vote.
+	intents, announcements int
+	// doubtful says that the replicas are to be compared because they may differ.
+	doubtful bool
 }
 
 // errNoRecord says that the metadata do not know the repository.
@@ -56,7 +59,9 @@ func (s *stage) look(ctx context.Context, path string) (record, error) {
 	const query = `
 		SELECT r.id, r.state::text, r.replica_path, coalesce(r.primary_storage, ''), r.generation,
 			c.storage, c.generation,
-			(SELECT count(*) FROM praefect.write_intents AS i WHERE i.repository_id = r.id)
+			(SELECT count(*) FROM praefect.write_intents AS i WHERE i.repository_id = r.id),
+			(SELECT count(*) FROM praefect.announcements AS a WHERE a.repository_id = r.id),
+			r.verify_doubtful AND r.verify_due_at IS NOT NULL
 		FROM praefect.repositories AS r
 		JOIN praefect.replicas AS c ON c.repository_id = r.id
 		WHERE r.relative_path = $1 AND r.state <> 'deleting' AND c.assigned`
@@ -71,7 +76,7 @@ func (s *stage) look(ctx context.Context, path string) (record, error) {
 		var generation int64
 		_, err = pgx.ForEachRow(rows, []any{
 			&found.id, &found.state, &found.replicaPath, &found.primary, &found.generation,
-			&storage, &generation, &found.intents,
+			&storage, &generation, &found.intents, &found.announcements, &found.doubtful,
 		}, func() error {
 			found.replicas[storage] = generation
 

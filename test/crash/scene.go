@@ -103,10 +103,16 @@ func pushWith(capabilities string) func(context.Context, *take) answer {
 	}
 }
 
-// judgePush counts how many references are as they were pushed.
-func judgePush(atomic bool) func(*take, state) error {
+// judgePush counts how many references are as the scenes push them.
+func judgePush(atomic bool) func(*take, state) error { return judgeUpdates(atomic, change) }
+
+// judgeUpdates counts how many references are as they were pushed, the one first that is written
+// after the fault.
+func judgeUpdates(
+	atomic bool, updates func(*material) []update,
+) func(*take, state) error {
 	return func(t *take, found state) error {
-		all := change(t.goods)
+		all := updates(t.goods)
 		overwritten, err := t.judgeMain(found)
 		if err != nil {
 			return err

@@ -55,6 +55,12 @@ func matrix() []trial {
 			failpoint.Confirmed, failpoint.Recorded,
 		}},
 		{deletion(), []failpoint.Point{failpoint.IntentDurable, failpoint.Ended}},
+		{prune(), []failpoint.Point{
+			failpoint.Announced, failpoint.FannedOut, failpoint.Ended, failpoint.BeforeAnswer,
+		}},
+		{silentDeletion(), []failpoint.Point{
+			failpoint.Announced, failpoint.FirstCommitTold, failpoint.Recorded,
+		}},
 		{creation(), []failpoint.Point{
 			failpoint.RowInserted, failpoint.FannedOut, failpoint.PreparedWon,
 			failpoint.FirstCommitTold, failpoint.CreationRecorded, failpoint.CreationCompleted,

@@ -7,6 +7,8 @@ type Point string
 const (
 	// Routed: the replicas of a write are chosen, nothing is sent (design 6, step 1).
 	Routed Point = "routed"
+	// Announced: others know that the write may do something without a vote; no node does so yet.
+	Announced Point = "announced"
 	// FannedOut: the calls on all nodes are open (step 2).
 	FannedOut Point = "fanned-out"
 	// TurnTaken: the turn is held in this process, there is no intent yet (step 3).
@@ -63,8 +65,8 @@ const (
 // Points returns all points.
 func Points() []Point {
 	return []Point{
-		Routed, FannedOut, TurnTaken, IntentDurable, PreparedWon, FirstCommitTold, Confirmed,
-		Recorded, Ended, BeforeAnswer, Answered,
+		Routed, Announced, FannedOut, TurnTaken, IntentDurable, PreparedWon, FirstCommitTold,
+		Confirmed, Recorded, Ended, BeforeAnswer, Answered,
 		RowInserted, CreationRecorded, CreationCompleted, RowDeleting, ReplicasRemoved,
 		Elected, Adopted, Compared, Resolved, Joined, Copied,
 	}
