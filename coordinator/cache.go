@@ -233,6 +233,24 @@ func (c *cache) invalidate(relativePath string) {
 	}
 }
 
+// correct gives up what says otherwise than a route that was just read under the turn of its
+// repository, and the load under way, which may. Another process may have changed the repository
+// and this one may not have been told yet: nobody waits for that, as other processes wait for each
+// other only.
+func (c *cache) correct(fresh route) {
+	path := fresh.relativePath()
+	shard := c.shard(path)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	delete(shard.loading, path)
+	old := shard.entries[path]
+	if old == nil || old.primary == fresh.primary && fresh.current.contains(old.current) {
+		return
+	}
+	c.remove(shard, old)
+	c.count.evict.Inc()
+}
+
 // forget removes all entries, of which none can be used once a new incarnation has begun. They stay
 // when they are to be served while the store is away.
 func (c *cache) forget() {

@@ -234,6 +234,57 @@ func TestCacheInvalidationLate(t *testing.T) {
 	})
 }
 
+// TestCacheCorrected compares what is kept, and what is being loaded, with a route that was read
+// under the turn.
+func TestCacheCorrected(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		current set
+		primary int8
+		stays   bool
+	}{
+		"the same":         {current: 0b111, stays: true},
+		"one more":         {current: 0b1111, stays: true},
+		"one is outdated":  {current: 0b011},
+		"another primary":  {current: 0b111, primary: 1},
+		"one for another":  {current: 0b1011},
+		"none is known of": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, s := newTestCache()
+				load := c.load
+				c.load = func(ctx context.Context, path string) (route, error) {
+					found, err := load(ctx, path)
+					found.current = 0b111
+					return found, err
+				}
+				fresh := testRoute(testPath, 1)
+				fresh.current, fresh.primary = tc.current, tc.primary
+				kept := read(t.Context(), c)
+				s.answer <- loaded{id: 1}
+				require.Equal(t, got{id: 1}, <-kept)
+				c.correct(fresh)
+				again := read(t.Context(), c)
+				if tc.stays {
+					require.Equal(t, 1, s.loads)
+					require.Equal(t, got{id: 1}, <-again)
+					return
+				}
+				require.Equal(t, 2, s.loads)
+				c.correct(fresh)
+				after := read(t.Context(), c)
+				require.Equal(t, 3, s.loads, "the load before may be older")
+				s.answer <- loaded{id: 1}
+				s.answer <- loaded{id: 1}
+				require.Equal(t, got{id: 1}, <-again)
+				require.Equal(t, got{id: 1}, <-after)
+			})
+		})
+	}
+}
+
 func TestCacheCollapsesLoads(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -114,6 +114,34 @@ func TestReadSeesOthers(t *testing.T) {
 	})
 }
 
+// TestReadAfterOwnWrite has another process leave a replica behind, and this one write before it is
+// told of that: the replica was not healthy here and takes no part. Once the write is answered, it
+// is seen by readers here as well.
+func TestReadAfterOwnWrite(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	other := setupOn(t, r.store, coordinator.Config{})
+	r.repository(t, path)
+	require.Len(t, r.readers(t), 3)
+	r.health.set("c")
+	mine := r.write(t, coordinator.WriteOptions{})
+	theirs := other.write(t, coordinator.WriteOptions{})
+	r.mu.Lock()
+	r.deaf = true
+	r.mu.Unlock()
+	commit(t, theirs, "a", "b")
+
+	commit(t, mine, "a", "b")
+	finish(t, mine, success(), coordinator.OutcomeRecorded)
+	r.health.set()
+	require.Equal(t, storages{"a": true, "b": true}, r.readers(t))
+
+	r.mu.Lock()
+	r.deaf = false
+	r.mu.Unlock()
+	finish(t, theirs, success(), coordinator.OutcomeRecorded)
+}
+
 func TestMaintenance(t *testing.T) {
 	t.Parallel()
 	r := setup(t, coordinator.Config{})

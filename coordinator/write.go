@@ -264,6 +264,8 @@ func (w *Write) takeTurn(ctx context.Context) ([]transaction.Voter, error) {
 // none of its concern, as nobody has committed anything yet and its record will name the new one.
 func (w *Write) begin(turn *held, repository Repository) (set, error) {
 	fresh := w.group.newRoute(repository)
+	// Readers that come after the answer to this write must not use what is older.
+	w.group.routes.correct(fresh)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
