@@ -210,6 +210,38 @@ func TestFanCancelsLast(t *testing.T) {
 	}
 }
 
+// TestFanDoesNotWaitForLocks returns to the handler, which may hold the turn of the repository,
+// when the nodes had their time, although one of them hangs with its locks.
+func TestFanDoesNotWaitForLocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cancelled := make(chan time.Duration, 1)
+		config := relay.DefaultConfig()
+		r := newRig(t, config, eofThen(nil), stuck(cancelled))
+		v := newVotes()
+		v.lock("node-1", true)
+		returned := make(chan []relay.End, 1)
+		r.fanning(shape{client: true}, v, func(
+			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+		) error {
+			returned <- fan.Ends()
+			return answer.Cause
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		r.call(ctx, payload(0, 10))
+		synctest.Wait()
+		begin := time.Now()
+		cancel()
+		ends := <-returned
+		require.Equal(t, config.DrainAborted, time.Since(begin))
+		require.True(t, ends[0].Seen)
+		require.False(t, ends[1].Over)
+		require.Equal(t, config.DrainAborted+config.DrainLocked, <-cancelled)
+		require.NoError(t, r.relay.Close(t.Context()))
+		require.Equal(t, "left", v.log()[len(v.log())-1])
+	})
+}
+
 func TestFanCancelsASecondaryThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
