@@ -336,6 +336,42 @@ func TestFanOverdue(t *testing.T) {
 	})
 }
 
+// TestFanOverdueWithoutReader ends a call whose client takes nothing of what the primary has sent,
+// so that the relay stands in the middle of a message.
+func TestFanOverdueWithoutReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, relay.DefaultConfig(), func(stream grpc.ServerStream) error {
+			// More than all windows hold.
+			for i := range 500 {
+				if err := send(stream, payload(i, 100_000)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		v := newVotes()
+		causes := make(chan error, 1)
+		r.fanning(shape{server: true}, v, func(
+			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+		) error {
+			causes <- answer.Cause
+			return errors.Join(fan.Withhold(), answer.Cause)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stream := r.call(ctx, payload(0, 10))
+		require.NoError(t, stream.CloseSend())
+		synctest.Wait()
+		require.NotContains(t, v.log(), "ended node-0", "it is still sending")
+		v.overdue <- "node-0"
+		require.ErrorIs(t, <-causes, relay.ErrPrimaryOverdue)
+		// What is left of the answer goes nowhere, so the primary comes to its end.
+		require.NoError(t, r.relay.Close(t.Context()))
+		require.Equal(t, []string{"lost node-0", "abort", "ended node-0", "left"}, v.log())
+	})
+}
+
 func TestFanBoundsDraining(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
