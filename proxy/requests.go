@@ -24,7 +24,7 @@ const (
 )
 
 // requestCounts counts the calls of clients by what they say about themselves. Counting takes no
-// lock and no memory, except for the first call of its kind.
+// memory, except for the first call of its kind, and no lock if the method is in the table.
 type requestCounts struct {
 	vector  *prometheus.CounterVec
 	methods Methods
@@ -82,6 +82,10 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 	if !found {
 		called = &method.Method{}
 		kind.method = "/" + unknown + "/" + unknown
+	}
+	if counter, ok := known[kind]; ok {
+		// It has come in between, or is that of all methods which are not in the table.
+		return counter
 	}
 	service, name, _ := method.Split(kind.method)
 	counter := r.vector.WithLabelValues(kind.client, service, name, kind.site, kind.version,

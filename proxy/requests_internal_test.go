@@ -66,6 +66,19 @@ func TestRequestsAreBounded(t *testing.T) {
 	require.Len(t, *r.known.Load(), requestSeriesMax)
 }
 
+// TestUnknownMethodsAreOneKind keeps what is known as it is when a client calls one method after
+// the other that is not in the table: it is copied with each kind that is new, and may be large.
+func TestUnknownMethodsAreOneKind(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	r.count(calling("/no.Such/Method"), false, codes.Unimplemented)
+	known := r.known.Load()
+	r.count(calling("/no.Such/Method"), false, codes.Unimplemented)
+	r.count(calling("/no.Other/Method"), false, codes.Unimplemented)
+	require.Same(t, known, r.known.Load())
+	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
+}
+
 // TestCountingTakesNoMemory counts a call of a known kind.
 func TestCountingTakesNoMemory(t *testing.T) { //nolint:paralleltest // It counts allocations.
 	r := newRequests(method.Builtin())

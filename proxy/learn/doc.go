@@ -11,6 +11,8 @@
 //	class, scope, who streams       as described
 //	repositories, storage           the one annotated field; more than one, or one in a list,
 //	                                cannot be carried: a message would have to be decoded to tell
+//	second repository               of mutators only: where it is on a node is found out when a
+//	                                write is routed, so any other method cannot be carried
 //	turn of a mutator               before_dispatch if the client sends one message: the node may
 //	                                lock references before its first vote; else at_prepared
 //	what a mutator writes           unknown, so replicas in doubt never count as equal and are

@@ -17,6 +17,7 @@ var (
 	errManyFields   = errors.New("more than one field is marked")
 	errListed       = errors.New("a marked field is in a list")
 	errType         = errors.New("a marked field has an unexpected type")
+	errAdditional   = errors.New("only a mutator may name a second repository")
 	errTooLarge     = errors.New("description is too large")
 	errAnswer       = errors.New("unexpected answer")
 )

@@ -63,7 +63,7 @@ func TestLearn(t *testing.T) {
 	}
 	for _, name := range []string{
 		"Unmarked", "Ambiguous", "Listed", "Number", "NumberedDisk", "Unknown", "Unclassified",
-		"Nothing",
+		"Nothing", "Compare", "CompareAll",
 	} {
 		_, err := learner.Learn(t.Context(), service+name)
 		require.ErrorIs(t, err, learn.ErrUnknown, name)

@@ -113,6 +113,9 @@ func (s *schema) method(
 	if err := s.mark(m, descriptor.GetInputType()); err != nil {
 		return nil, err
 	}
+	if len(m.Additional) > 0 && m.Operation != method.Mutator {
+		return nil, errAdditional
+	}
 	assume(m)
 	return m, nil
 }

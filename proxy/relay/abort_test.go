@@ -210,6 +210,38 @@ func TestFanCancelsLast(t *testing.T) {
 	}
 }
 
+// TestFanDoesNotWaitForLocks returns to the handler, which may hold the turn of the repository,
+// when the nodes had their time, although one of them hangs with its locks.
+func TestFanDoesNotWaitForLocks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cancelled := make(chan time.Duration, 1)
+		config := relay.DefaultConfig()
+		r := newRig(t, config, eofThen(nil), stuck(cancelled))
+		v := newVotes()
+		v.lock("node-1", true)
+		returned := make(chan []relay.End, 1)
+		r.fanning(shape{client: true}, v, func(
+			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+		) error {
+			returned <- fan.Ends()
+			return answer.Cause
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		r.call(ctx, payload(0, 10))
+		synctest.Wait()
+		begin := time.Now()
+		cancel()
+		ends := <-returned
+		require.Equal(t, config.DrainAborted, time.Since(begin))
+		require.True(t, ends[0].Seen)
+		require.False(t, ends[1].Over)
+		require.Equal(t, config.DrainAborted+config.DrainLocked, <-cancelled)
+		require.NoError(t, r.relay.Close(t.Context()))
+		require.Equal(t, "left", v.log()[len(v.log())-1])
+	})
+}
+
 func TestFanCancelsASecondaryThatNeverEnds(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -301,6 +333,42 @@ func TestFanOverdue(t *testing.T) {
 			require.NoError(t, r.relay.Close(t.Context()))
 			require.Equal(t, []string{"lost node-0", "abort"}, v.log()[:2])
 		})
+	})
+}
+
+// TestFanOverdueWithoutReader ends a call whose client takes nothing of what the primary has sent,
+// so that the relay stands in the middle of a message.
+func TestFanOverdueWithoutReader(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, relay.DefaultConfig(), func(stream grpc.ServerStream) error {
+			// More than all windows hold.
+			for i := range 500 {
+				if err := send(stream, payload(i, 100_000)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		v := newVotes()
+		causes := make(chan error, 1)
+		r.fanning(shape{server: true}, v, func(
+			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+		) error {
+			causes <- answer.Cause
+			return errors.Join(fan.Withhold(), answer.Cause)
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		stream := r.call(ctx, payload(0, 10))
+		require.NoError(t, stream.CloseSend())
+		synctest.Wait()
+		require.NotContains(t, v.log(), "ended node-0", "it is still sending")
+		v.overdue <- "node-0"
+		require.ErrorIs(t, <-causes, relay.ErrPrimaryOverdue)
+		// What is left of the answer goes nowhere, so the primary comes to its end.
+		require.NoError(t, r.relay.Close(t.Context()))
+		require.Equal(t, []string{"lost node-0", "abort", "ended node-0", "left"}, v.log())
 	})
 }
 

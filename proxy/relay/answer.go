@@ -2,6 +2,7 @@ package relay
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -13,12 +14,12 @@ type answer struct {
 	client  grpc.ServerStream
 	streams bool
 
-	// mu guards the fields below. It is held while a message is sent, so that nothing is sent
-	// any more when silence returns.
-	mu     sync.Mutex
-	silent bool
-	begun  bool
-	held   *Frame
+	// silent is set once no further message may be sent.
+	silent atomic.Bool
+	// mu guards the fields below. It is held while a message is sent.
+	mu    sync.Mutex
+	begun bool
+	held  *Frame
 }
 
 // pass takes over a message and returns how many bytes of it were sent to the client.
@@ -26,7 +27,7 @@ func (a *answer) pass(frame *Frame, header metadata.MD) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer frame.Free()
-	if a.silent {
+	if a.silent.Load() {
 		return 0
 	}
 	if !a.streams {
@@ -35,7 +36,7 @@ func (a *answer) pass(frame *Frame, header metadata.MD) int {
 	}
 	if err := a.send(frame, header); err != nil {
 		// The client is gone, which its context tells as well. The node is read to its end.
-		a.silent = true
+		a.silent.Store(true)
 		return 0
 	}
 	return frame.Len()
@@ -66,7 +67,7 @@ func (a *answer) finish(header metadata.MD) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	defer a.release()
-	if a.held == nil || a.silent {
+	if a.held == nil || a.silent.Load() {
 		if a.begun {
 			return 0, nil
 		}
@@ -78,11 +79,15 @@ func (a *answer) finish(header metadata.MD) (int, error) {
 	return a.held.Len(), nil
 }
 
-// silence makes sure that no message is sent any more.
+// silence makes sure that no further message is sent. One that is being sent already is not waited
+// for: a client that takes nothing would keep the call from ending.
 func (a *answer) silence() {
+	a.silent.Store(true)
+	if a.streams {
+		return // Nothing is held.
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.silent = true
 	a.release()
 }
 

@@ -54,27 +54,37 @@ func (f *Fan) overdue(name transaction.Voter) bool {
 // drain waits until the nodes have ended the call. Those that do not in time are cancelled, but
 // only much later if they may hold locks.
 func (f *Fan) drain() {
-	f.closeInputs()
-	bound := f.relay.config.Drain
-	if f.aborted {
-		bound = f.relay.config.DrainAborted
-	}
-	if f.overWithin(bound) {
-		return
-	}
-	for _, b := range f.branches {
-		f.eject(b, reasonDrain)
-		if !f.voting.MayHoldLocks(b.to.Name) {
-			f.cancel(b)
-		}
-	}
-	if f.overWithin(f.relay.config.DrainLocked) {
+	if f.expire() || f.overWithin(f.relay.config.DrainLocked) {
 		return
 	}
 	for _, b := range f.branches {
 		f.cancel(b)
 	}
 	<-f.over
+}
+
+// expire gives the nodes their time to end the call, once, and tells whether all did. Those that
+// did not take no further part, and are cancelled unless they may hold locks.
+func (f *Fan) expire() bool {
+	if f.expired {
+		return false
+	}
+	f.closeInputs()
+	bound := f.relay.config.Drain
+	if f.aborted {
+		bound = f.relay.config.DrainAborted
+	}
+	if f.overWithin(bound) {
+		return true
+	}
+	f.expired = true
+	for _, b := range f.branches {
+		f.eject(b, reasonDrain)
+		if !f.voting.MayHoldLocks(b.to.Name) {
+			f.cancel(b)
+		}
+	}
+	return false
 }
 
 // closeInputs lets the nodes see the end of their input. What was sent to them in time they get,

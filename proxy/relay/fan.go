@@ -33,8 +33,8 @@ type Fan struct {
 	failed chan error
 	// abort aborts the votes, once.
 	abort func()
-	// aborted tells that the nodes have less time to end the call.
-	aborted bool
+	// aborted tells that the nodes have less time to end the call, expired that they had it.
+	aborted, expired bool
 }
 
 // Answer is how the primary's part of a call came to its end.
@@ -234,8 +234,9 @@ func (f *Fan) abandon(cause error) {
 	f.abort()
 	f.answer.silence()
 	if !errors.Is(cause, ErrVotesBroken) && !errors.Is(cause, ErrPrimaryOverdue) {
-		// Nobody waits for an answer, so the outcome can be computed from what the nodes did.
-		f.drain()
+		// Nobody waits for an answer, so the outcome can be computed from what the nodes did. One
+		// that hangs with its locks is not waited for: the turn may be held until then.
+		f.expire()
 	}
 }
 
