@@ -66,7 +66,7 @@ func problemsIn(cmd *cli.Command) ([]problem, error) {
 	loaded, err := configfile.Read(cmd.Root().Reader)
 	var syntax *configfile.SyntaxError
 	switch {
-	case errors.As(err, &syntax):
+	case errors.As(err, &syntax) && syntax.Line > 0: // Else it is not in the file.
 		finding := configfile.Finding{Key: syntax.Key}
 
 		return []problem{{finding.Path(), fmt.Sprintf("line %d column %d: toml: %s",

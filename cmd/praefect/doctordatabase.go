@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"praefect/cmd/internal/configfile"
+	"praefect/coordinator"
 	"praefect/coordinator/postgres"
 )
 
@@ -49,7 +50,7 @@ func examineDatabase(ctx context.Context, c *chart, config *configfile.Loaded) {
 		c.ok("write", "succeeds")
 	}
 	examineNotices(ctx, c, store)
-	examineWork(ctx, c, store)
+	examineWork(ctx, c, store, config.Cluster().Places(nil))
 }
 
 // examineLatency measures round trips, and the clock by the fastest of them.
@@ -128,7 +129,9 @@ func examineNotices(ctx context.Context, c *chart, store *postgres.Store) {
 }
 
 // examineWork looks for what does not come to an end by itself.
-func examineWork(ctx context.Context, c *chart, store *postgres.Store) {
+func examineWork(
+	ctx context.Context, c *chart, store *postgres.Store, places []coordinator.Place,
+) {
 	turns, err := store.HeldTurns(ctx, 1)
 	switch {
 	case err != nil:
@@ -139,7 +142,7 @@ func examineWork(ctx context.Context, c *chart, store *postgres.Store) {
 	default:
 		c.ok("writes", "none is undecided for long")
 	}
-	repairs, err := store.DueRepairs(ctx, limitDefault)
+	repairs, err := store.DueRepairs(ctx, places, limitDefault)
 	failing := slices.DeleteFunc(repairs, func(r postgres.DueRepair) bool {
 		return r.Failures == 0
 	})

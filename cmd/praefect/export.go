@@ -10,7 +10,10 @@ import (
 	"praefect/coordinator/postgres"
 )
 
-const flagTo = "to"
+const (
+	flagTo    = "to"
+	flagLeave = "leave-removals"
+)
 
 func exportCommand() *cli.Command {
 	return &cli.Command{
@@ -25,6 +28,9 @@ func exportCommand() *cli.Command {
 				Usage: "configuration `FILE` with the database of the existing Praefect",
 			},
 			&cli.BoolFlag{Name: flagDryRun, Usage: "say what would be done, and change nothing"},
+			&cli.BoolFlag{
+				Name: flagLeave, Usage: "do not wait for removals from disks that are out of reach",
+			},
 			jsonFlag(),
 		},
 		Action: subcommand(exportMetadata),
@@ -37,7 +43,8 @@ func exportMetadata(ctx context.Context, cmd *cli.Command, config *configfile.Lo
 		return err
 	}
 	move, err := config.Database.Config().Export(ctx, postgres.ExportRequest{
-		Target: target, DryRun: cmd.Bool(flagDryRun), Progress: progressOn(cmd),
+		Target: target, DryRun: cmd.Bool(flagDryRun), Leave: cmd.Bool(flagLeave),
+		Progress: progressOn(cmd),
 	})
 	if err != nil {
 		return fmt.Errorf("export: %w", err)

@@ -25,7 +25,7 @@ func localAddress(config *configfile.Loaded) (string, error) {
 	case config.SocketPath != "":
 		return config.Socket(), nil
 	case config.ListenAddr != "":
-		return withScheme("tcp", config.ListenAddr), nil
+		return withHost(withScheme("tcp", config.ListenAddr)), nil
 	case config.TLSListenAddr != "":
 		return "tls://" + reachable(strings.TrimPrefix(config.TLSListenAddr, "tls://")), nil
 	default:
@@ -44,6 +44,11 @@ func reachable(address string) string {
 	}
 
 	return address
+}
+
+// withHost completes an address that has only a port: one can listen on it, and call nobody.
+func withHost(address string) string {
+	return strings.Replace(address, "://:", "://localhost:", 1)
 }
 
 func withScheme(scheme, address string) string {

@@ -123,6 +123,9 @@ func TestLocalAddress(t *testing.T) {
 	}{
 		{func() { config.TLSListenAddr = "praefect:3305" }, "tls://praefect:3305"},
 		{func() { config.TLSListenAddr = ":3305" }, "tls://localhost:3305"},
+		{func() { config.ListenAddr = ":2305" }, "tcp://localhost:2305"},
+		{func() { config.ListenAddr = "tcp://:2305" }, "tcp://localhost:2305"},
+		{func() { config.ListenAddr = "tcp://[::]:2305" }, "tcp://[::]:2305"},
 		{func() { config.ListenAddr = "0.0.0.0:2305" }, "tcp://0.0.0.0:2305"},
 		{func() { config.SocketPath = "/run/praefect.socket" }, "unix:/run/praefect.socket"},
 	} {

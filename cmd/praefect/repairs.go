@@ -60,7 +60,7 @@ func repairs(ctx context.Context, cmd *cli.Command, config *configfile.Loaded) e
 	}
 
 	return withStore(ctx, config, func(store *postgres.Store) error {
-		due, err := store.DueRepairs(ctx, limit)
+		due, err := store.DueRepairs(ctx, config.Cluster().Places(nil), limit)
 		if err != nil {
 			return err
 		}

@@ -54,7 +54,10 @@ func (s *store) TallyUnavailable(
 }
 
 func (s *store) TallyRepairs(context.Context) ([]coordinator.Tally, error) {
-	return []coordinator.Tally{{Place: gitaly1, State: "ready", Number: 7}}, nil
+	replaced := coordinator.Place{VirtualStorage: "default", Storage: "gitaly-0"}
+	return []coordinator.Tally{
+		{Place: gitaly1, State: "ready", Number: 7}, {Place: replaced, State: "ready", Number: 9},
+	}, nil
 }
 
 func (s *store) TallyAudits(

@@ -2,6 +2,7 @@ package census
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -96,9 +97,15 @@ func (c *Census) showUnavailable(tallies []coordinator.Tally) []prometheus.Metri
 	return metrics
 }
 
+// showRepairs leaves out storages that are not configured any more: rows of their replicas stay, and
+// nobody repairs them.
 func (c *Census) showRepairs(tallies []coordinator.Tally) []prometheus.Metric {
+	configured := c.Cluster.Places(nil)
 	metrics := make([]prometheus.Metric, 0, len(tallies))
 	for _, tally := range tallies {
+		if !slices.Contains(configured, tally.Place) {
+			continue
+		}
 		metrics = append(metrics, gauge(c.families.repairs, float64(tally.Number),
 			string(tally.VirtualStorage), string(tally.Storage), tally.State))
 	}

@@ -42,6 +42,8 @@ type ExportRequest struct {
 	Target Config
 	// DryRun changes nothing.
 	DryRun bool
+	// Leave goes on while repositories are being removed, and leaves what there is of them on disks.
+	Leave bool
 	// Progress, if not nil, is told how many repositories were written so far.
 	Progress func(repositories int)
 }
@@ -72,7 +74,7 @@ func (c Config) Export(ctx context.Context, request ExportRequest) (move Move, e
 	err = run.all(ctx)
 	err = errors.Join(err, reading.Rollback(context.WithoutCancel(ctx)))
 	if err == nil && !request.DryRun {
-		err = errors.Join(legacyIdle(ctx, writing), atRest(ctx, source))
+		err = errors.Join(legacyIdle(ctx, writing), request.atRest(ctx, source))
 	}
 	if err != nil || request.DryRun {
 		return run.move, errors.Join(err, writing.Rollback(context.WithoutCancel(ctx)))
@@ -88,23 +90,27 @@ type exportRun struct {
 }
 
 // atRest returns an error while anybody may change the metadata.
-func atRest(ctx context.Context, conn querier) error {
-	type blocked struct{ Proxies, Turns, Settling, Unready int }
+func (r ExportRequest) atRest(ctx context.Context, conn querier) error {
+	type blocked struct{ Proxies, Turns, Settling, Creations, Removals int }
 	found, err := rowsOf(ctx, conn, statement{exportBlockedSQL, arguments{}},
 		pgx.RowToStructByPos[blocked])
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case found[0] != (blocked{}):
+	}
+	now := found[0]
+	if r.Leave {
+		now.Removals = 0
+	}
+	if now != (blocked{}) {
 		return fmt.Errorf("%w: %d proxies serve, %d turns are open, %d replicas settle, "+
-			"%d repositories are being created or removed", ErrNotAtRest,
-			found[0].Proxies, found[0].Turns, found[0].Settling, found[0].Unready)
+			"%d repositories are being created, %d are being removed", ErrNotAtRest,
+			now.Proxies, now.Turns, now.Settling, now.Creations, now.Removals)
 	}
 	return nil
 }
 
 func (e *exportRun) all(ctx context.Context) error {
-	if err := atRest(ctx, e.from); err != nil {
+	if err := e.request.atRest(ctx, e.from); err != nil {
 		return err
 	}
 	for _, text := range []string{exportQueueSQL, exportJobsSQL, exportLocksSQL} {

@@ -213,6 +213,35 @@ func TestReturn(t *testing.T) {
 		e.rows(t, "SELECT count(*)::text FROM public.replication_queue"))
 }
 
+// TestReturnWithoutNode goes back while a repository waits for its removal from a node that does not
+// come back: nothing else would ever end that.
+func TestReturnWithoutNode(t *testing.T) {
+	t.Parallel()
+	e := newExisting(t)
+	_, err := e.config.Import(t.Context(), e.request())
+	require.NoError(t, err)
+	state := func(state string) {
+		t.Helper()
+		_, err := e.pool.Exec(t.Context(),
+			"UPDATE praefect.repositories SET state = $1 WHERE id = 5", state)
+		require.NoError(t, err)
+	}
+	state("deleting")
+	_, err = e.config.Export(t.Context(), postgres.ExportRequest{Target: e.config})
+	require.ErrorIs(t, err, postgres.ErrNotAtRest)
+	require.ErrorContains(t, err, "0 repositories are being created, 1 are being removed")
+	leave := postgres.ExportRequest{Target: e.config, Leave: true}
+	state("creating")
+	_, err = e.config.Export(t.Context(), leave)
+	require.ErrorIs(t, err, postgres.ErrNotAtRest, "only removals are left")
+	state("deleting")
+	move, err := e.config.Export(t.Context(), leave)
+	require.NoError(t, err)
+	require.Equal(t, 1, move.Removed)
+	require.Equal(t, []string{"1", "2", "3", "4"}, e.rows(t,
+		"SELECT repository_id::text FROM public.repositories ORDER BY repository_id"))
+}
+
 // TestReturnOfMany removes more repositories than the existing release's triggers can tell of in
 // one notification.
 func TestReturnOfMany(t *testing.T) {

@@ -63,9 +63,14 @@ type DueRepair struct {
 	Due time.Duration
 }
 
-// DueRepairs lists the replicas that need repair, the most urgent first, at most so many.
-func (s *Store) DueRepairs(ctx context.Context, limit int) ([]DueRepair, error) {
-	return read(ctx, s, listRepairsSQL, arguments{"limit": limit},
+// DueRepairs lists the replicas at some places that need repair, the most urgent first, at most so
+// many.
+func (s *Store) DueRepairs(
+	ctx context.Context, places []coordinator.Place, limit int,
+) ([]DueRepair, error) {
+	parameters := placesOf(places)
+	parameters["limit"] = limit
+	return read(ctx, s, listRepairsSQL, parameters,
 		func(row pgx.CollectableRow) (DueRepair, error) {
 			var (
 				repair DueRepair

@@ -20,7 +20,10 @@ func TestListings(t *testing.T) {
 		ReplicaPath: "a.git", Primary: "a", Present: []coordinator.Storage{"a"},
 		Assigned: []coordinator.Storage{"a", "b"},
 	}))
-	repairs, err := store.DueRepairs(t.Context(), 10)
+	repairs, err := store.DueRepairs(t.Context(), configured("a"), 10)
+	require.NoError(t, err)
+	require.Empty(t, repairs, "nobody repairs what is on a storage that is not configured")
+	repairs, err = store.DueRepairs(t.Context(), configured("a", "b"), 10)
 	require.NoError(t, err)
 	require.Len(t, repairs, 1)
 	require.Equal(t, coordinator.Storage("b"), repairs[0].Storage)

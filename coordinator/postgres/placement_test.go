@@ -250,7 +250,7 @@ func TestEnrolment(t *testing.T) {
 	for _, replica := range after.Replicas {
 		require.True(t, replica.Assigned)
 	}
-	due, err := store.DueRepairs(t.Context(), 10)
+	due, err := store.DueRepairs(t.Context(), places, 10)
 	require.NoError(t, err)
 	require.Len(t, due, 1, "c is current already")
 	require.Equal(t, coordinator.Storage("d"), due[0].Storage)

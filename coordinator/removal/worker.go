@@ -172,6 +172,9 @@ func (w *Worker) remove(ctx context.Context, repository coordinator.Repository) 
 			gone = append(gone, replica.Storage)
 		}
 	}
+	if len(gone) == 0 && len(repository.Replicas) > 0 {
+		return // Many may wait for a node that is away: nothing has changed, nothing is written.
+	}
 	if err := w.Store.Removed(ctx, repository.ID, gone); err != nil {
 		w.log.Warn("removed replicas are not forgotten", zap.Inline(repository), zap.Error(err))
 		return

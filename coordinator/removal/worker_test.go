@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,6 +223,34 @@ func TestRemovalGoesOn(t *testing.T) {
 			})
 		})
 	}
+}
+
+// counting counts how often it is told what was removed.
+type counting struct {
+	*memory.Store
+	told atomic.Int64
+}
+
+func (c *counting) Removed(
+	ctx context.Context, id coordinator.RepositoryID, storages []coordinator.Storage,
+) error {
+	c.told.Add(1)
+	return c.Store.Removed(ctx, id, storages)
+}
+
+// TestRemovalThatWaitsIsCheap has a repository whose only replica left is on a node that is away.
+func TestRemovalThatWaitsIsCheap(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		store, on := &counting{Store: memory.New()}, newNodes()
+		on.sick["b"] = true
+		deleted(t, store.Store, 1)
+		stop := start(t, store, on, nil)
+		defer stop()
+		<-time.After(time.Hour)
+		require.EqualValues(t, 1, store.told.Load(), "of the two that are gone")
+		require.False(t, gone(t, store.Store, 1))
+	})
 }
 
 // TestRemovalIsRepeated has creations whose nodes may be at work still: their disks are cleaned at

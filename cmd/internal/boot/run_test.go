@@ -245,6 +245,10 @@ func TestRunFails(t *testing.T) {
 			},
 			"run praefect sql-migrate",
 		},
+		"no certificate": {
+			func(_ *testing.T, file *configfile.File) { file.TLSListenAddr = "127.0.0.1:0" },
+			"start certificates: load certificate key pair: tls_listen_addr needs ",
+		},
 		"address taken": {
 			func(t *testing.T, file *configfile.File) {
 				t.Helper()

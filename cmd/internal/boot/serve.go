@@ -24,6 +24,10 @@ func (s *server) startCertificates(context.Context) (err error) {
 	if s.Config.TLSListenAddr == "" {
 		return nil
 	}
+	if s.Config.TLS.CertificatePath == "" { // No client could connect.
+		return fmt.Errorf("%w: tls_listen_addr needs tls.certificate_path, which is not set",
+			certificate.ErrKeyPair)
+	}
 	s.identity, err = certificate.Load("server", s.metrics, log, s.Config.TLS.Security())
 	if err != nil {
 		return err

@@ -97,7 +97,7 @@ func read(content []byte) (*Loaded, error) {
 
 func parse(content []byte) (*Loaded, error) {
 	loaded := &Loaded{File: defaults()}
-	decoder := toml.NewDecoder(bytes.NewReader(content)).DisallowUnknownFields()
+	decoder := decoderOf(content).DisallowUnknownFields()
 
 	// All known keys are decoded also when others are unknown.
 	var missing *toml.StrictMissingError
@@ -107,11 +107,16 @@ func parse(content []byte) (*Loaded, error) {
 	case err != nil:
 		return nil, describe(err)
 	}
-	if err := toml.Unmarshal(content, &loaded.legacy); err != nil {
+	if err := decoderOf(content).Decode(&loaded.legacy); err != nil {
 		return nil, describe(err)
 	}
 
 	return loaded, nil
+}
+
+// decoderOf returns a decoder that lets [Duration] read itself.
+func decoderOf(content []byte) *toml.Decoder {
+	return toml.NewDecoder(bytes.NewReader(content)).EnableUnmarshalerInterface()
 }
 
 // note sorts the keys that File does not have into inert and unknown ones.

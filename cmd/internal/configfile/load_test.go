@@ -169,6 +169,23 @@ func TestLoadErrors(t *testing.T) {
 		"syntax":   {"listen_addr = ", "line 1 column"},
 		"type":     {"[yamux]\naccept_backlog = 'x'", "line 2 column 18: yamux.accept_backlog: "},
 		"duration": {"graceful_stop_timeout = '3 days'", `unknown unit " days" in duration`},
+		"duration without unit": {
+			"graceful_stop_timeout = 30",
+			`graceful_stop_timeout: parse duration: time: missing unit in duration "30": ` +
+				`it is written as "1m30s"`,
+		},
+		"duration that is a fraction": {
+			"[database]\nstatement_timeout = 1.5",
+			`database.statement_timeout: parse duration: time: missing unit in duration "1.5"`,
+		},
+		"duration that is none": {
+			"[transactions]\nlease = true",
+			`transactions.lease: parse duration: time: invalid duration "true"`,
+		},
+		"duration without effect": {
+			"[failover]\nmonitor_interval = 3",
+			`failover.monitor_interval: parse duration: time: missing unit in duration "3"`,
+		},
 		"no token file": {
 			"[auth]\ntoken_file = '/nonexistent/token'",
 			"reading token file: open /nonexistent/token",
