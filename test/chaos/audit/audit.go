@@ -102,33 +102,44 @@ func (a *Auditor) look(ctx context.Context) (Result, error) {
 }
 
 // Compare compares the replicas that are recorded as current, and says what differs. A repository
-// that moved meanwhile is left out. As long as writes are open, it is not decided who is current:
-// then it says that alone.
-func (a *Auditor) Compare(ctx context.Context) ([]string, error) {
+// that moved meanwhile is left out, and the comparison is not whole. As long as writes are open, it
+// is not decided who is current: then it says that alone.
+func (a *Auditor) Compare(ctx context.Context) (differences []string, whole bool, err error) {
 	before, err := a.Metadata.Look(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	found, err := a.compare(ctx, before.Repositories, func(context.Context, *Replica, string) {})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	after, err := a.Metadata.Look(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(before.Open) > 0 && len(after.Open) > 0 {
-		return []string{"writes are open, and nobody ends them"}, nil
+		return []string{"writes are open, and nobody ends them"}, false, nil
 	}
+	differences, whole = stood(before, after, found)
 
-	var differences []string
+	return differences, whole, nil
+}
+
+// stood says what is wrong with the repositories that are the same before and after they were
+// looked at, and whether these were all.
+func stood(before, after Snapshot, found map[string]comparison) (wrong []string, whole bool) {
+	whole = true
 	for _, r := range before.Repositories {
-		if slices.ContainsFunc(after.Repositories, r.equal) {
-			differences = append(differences, found[r.Replica].wrong...)
+		switch {
+		case r.State != Ready: // Nobody has looked at it.
+		case slices.ContainsFunc(after.Repositories, r.equal):
+			wrong = append(wrong, found[r.Replica].wrong...)
+		default:
+			whole = false
 		}
 	}
 
-	return differences, nil
+	return wrong, whole
 }
 
 func (a *Auditor) remains(snapshot Snapshot) ([]string, error) {
