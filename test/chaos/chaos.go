@@ -282,8 +282,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	begin := time.Now()
 	auditor := &audit.Auditor{
 		Metadata: s.rig.metadata, Nodes: s.rig.Nodes(),
-		Waiting: func(unresolved, diverged []string) {
-			waiting := slices.Concat(unresolved, diverged)
+		Waiting: func(waiting []string) {
 			s.say("chaos: waiting for %d: %s", len(waiting),
 				strings.Join(waiting[:min(len(waiting), 2)], "; "))
 		},

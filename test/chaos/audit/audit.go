@@ -26,12 +26,12 @@ type Auditor struct {
 	Metadata *Metadata
 	Nodes    []*cluster.Node
 	// Waiting is told now and then what has not settled yet.
-	Waiting func(unresolved, diverged []string)
+	Waiting func(unresolved []string)
 }
 
 // Result is what was found.
 type Result struct {
-	// Unresolved is what had not settled in time, Diverged what differs or should not be there.
+	// Unresolved is what had not settled in time, or was still there, Diverged what differs.
 	Unresolved, Diverged []string
 	// Repositories are those that are there, Replicas what is on the disks by replica path and
 	// storage.
@@ -71,11 +71,11 @@ func (a *Auditor) settle(ctx context.Context, patience time.Duration) (Result, e
 		if err != nil {
 			return Result{}, err
 		}
-		if len(result.Unresolved)+len(result.Diverged) == 0 || waiting.Err() != nil {
+		if len(result.Unresolved) == 0 || waiting.Err() != nil {
 			return result, nil
 		}
 		if looks%tellEvery == 0 {
-			a.Waiting(result.Unresolved, result.Diverged)
+			a.Waiting(result.Unresolved)
 		}
 		select {
 		case <-waiting.Done():
@@ -84,19 +84,20 @@ func (a *Auditor) settle(ctx context.Context, patience time.Duration) (Result, e
 	}
 }
 
-// look says what is not settled, and what is on the disks that should not be there.
+// look says what is not settled: in the metadata, and on the disks, where something is left that
+// somebody has to take away.
 func (a *Auditor) look(ctx context.Context) (Result, error) {
 	snapshot, err := a.Metadata.Look(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	diverged, err := a.remains(snapshot)
+	left, err := a.remains(snapshot)
 	if err != nil {
 		return Result{}, err
 	}
 
 	return Result{
-		Unresolved: snapshot.Unsettled(len(a.Nodes)), Diverged: diverged,
+		Unresolved:   append(snapshot.Unsettled(len(a.Nodes)), left...),
 		Repositories: snapshot.Repositories,
 	}, nil
 }

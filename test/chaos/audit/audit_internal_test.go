@@ -21,7 +21,7 @@ const replicaPath = "@cluster/repositories/ab/cd/1"
 func disks(t *testing.T) (*Auditor, Repository) {
 	t.Helper()
 
-	a := &Auditor{Waiting: func(_, _ []string) {}}
+	a := &Auditor{Waiting: func([]string) {}}
 	r := Repository{
 		Path: "a.git", Replica: replicaPath, State: Ready, Generation: 1,
 		Replicas: map[string]int64{},
