@@ -25,10 +25,10 @@
 //
 //   - could not be done as asked for, because a reference had moved or a repository did or did not
 //     exist,
-//   - were told that the repository is busy: they queued for longer than the wait for a turn,
+//   - were told that the repository is busy, after the ten seconds that a turn is waited for,
 //   - overlap, from their begin to their end, a fault (extended by a second) of the proxy through
-//     which they went or of its connection to balancer or database, or were never connected to a
-//     proxy,
+//     which they went or of its connection to balancer or database,
+//   - were never connected to a proxy, and overlap such a fault of any proxy,
 //   - overlap a restart of PostgreSQL, extended by two seconds,
 //   - overlap the first five seconds of a fault of the node that was the primary of their
 //     repository when the fault began: that is how long it may take to notice and to elect
