@@ -309,6 +309,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	s.say("chaos: judging %d operations", len(operations))
 	report := history.Check(operations, history.Config{})
 	sum := newSummary(s.settings, s.injector.Faults(), s.world.Attempts())
+	sum.reads = readCalls(operations)
 	sum.add(report, result)
 	s.explain(report, result, sum)
 

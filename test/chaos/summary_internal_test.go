@@ -117,7 +117,10 @@ func goodSummary() summary {
 		}
 	}
 
-	return newSummary(settings, faults, attempts)
+	good := newSummary(settings, faults, attempts)
+	good.reads = 300
+
+	return good
 }
 
 func TestSummary(t *testing.T) {
@@ -188,6 +191,24 @@ func TestSummaryRefusesEmptyProofs(t *testing.T) {
 	require.Empty(t, poor.problem(), "with everything broken nothing is promised")
 	poor.settings.program = fault.Node
 	require.Contains(t, poor.problem(), "0.9800 of the writes that touched nothing broken")
+	require.Contains(t, poor.problem(), "only 50 writes touched nothing broken, not 300")
+
+	blind := goodSummary()
+	blind.reads--
+	require.Contains(t, blind.problem(), "only 299 reads succeeded, not 300")
+	blind.settings.program = fault.Jitter
+	require.Empty(t, blind.problem())
+	require.Equal(t, 2, readCalls([]history.Operation{
+		{Call: 1, Action: history.Read}, {Call: 1, Action: history.Read},
+		{Call: 2, Action: history.Read}, {Call: 3, Action: history.Write},
+		{Call: 4, Action: history.Read, Final: true},
+	}))
+
+	idle := goodSummary()
+	idle.settings.program, idle.faults = fault.Node, idle.faults[:2]
+	require.Contains(t, idle.problem(), "only 2 faults, not 3")
+	idle.settings.program = fault.Nothing
+	require.Empty(t, idle.problem())
 
 	line, _ := verdictOf("chaos: it broke")
 	require.Empty(t, line)
