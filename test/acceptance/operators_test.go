@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"praefect/proxy/gitalypb"
 	"praefect/test/cluster"
 )
 
@@ -76,13 +78,15 @@ func (k known) current(count int) bool {
 }
 
 // TestReplicationFactor changes the factor of one repository with the command lines of the
-// documentation. The primary is never taken away.
+// documentation, and then a hundred times by what the command calls, while replicas are filled and
+// removed behind it. The primary is never taken away.
 //
 // Requirements: T093, T094, T145, T146, T151, T152
 func TestReplicationFactor(t *testing.T) {
 	t.Parallel()
 	c := start(t, cluster.Config{})
-	create(t, dialled(t, c, c.Proxy().Address), "factor.git")
+	conn := dialled(t, c, c.Proxy().Address)
+	create(t, conn, "factor.git")
 	primary := metadataOf(t, c, "factor.git").Primary
 	factor := func(value string) []string {
 		return []string{
@@ -99,6 +103,22 @@ func TestReplicationFactor(t *testing.T) {
 		require.Len(t, storages, count)
 		require.Contains(t, storages, primary)
 		require.True(t, slices.IsSorted(storages))
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for range 100 {
+		count := 1 + random.Int32N(3)
+		answer, err := gitalypb.NewPraefectInfoServiceClient(conn).SetReplicationFactor(
+			t.Context(), &gitalypb.SetReplicationFactorRequest{
+				VirtualStorage: "default", RelativePath: "factor.git", ReplicationFactor: count,
+			})
+		require.NoError(t, err)
+		require.Len(t, answer.GetStorages(), int(count))
+		require.Contains(t, answer.GetStorages(), primary)
+	}
+	found := metadataOf(t, c, "factor.git")
+	require.Equal(t, primary, found.Primary)
+	for _, replica := range found.Replicas {
+		require.True(t, replica.Assigned || replica.Storage != primary)
 	}
 	require.Contains(t, refused(t, c, factor("4")...), "set replication factor: attempted to set "+
 		"replication factor 4 but virtual storage only contains 3 storages")

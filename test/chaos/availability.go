@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"praefect/test/chaos/client"
@@ -16,17 +17,35 @@ const (
 	databaseRecovery = 2 * time.Second
 	// detection is how long it may take until another node is the primary.
 	detection = 5 * time.Second
+	// turnWait is how long a proxy lets a write wait for its turn.
+	turnWait = 10 * time.Second
+	// proxyNames is how the names of all proxies begin.
+	proxyNames = "praefect"
 )
 
 // untouched keeps the attempts that count for availability; see the package documentation.
 func untouched(attempts []client.Attempt, faults []fault.Fault) []client.Attempt {
 	return slices.DeleteFunc(slices.Clone(attempts), func(a client.Attempt) bool {
-		if a.Verdict == client.Declined || a.Verdict == client.Queued || a.Via == "" {
+		// Whoever is told sooner that the repository is busy has not queued.
+		queued := a.Verdict == client.Queued && a.End-a.Start >= turnWait
+		if a.Verdict == client.Declined || queued {
 			return true
 		}
 
-		return slices.ContainsFunc(faults, func(f fault.Fault) bool { return touches(f, a) })
+		return slices.ContainsFunc(faults, func(f fault.Fault) bool {
+			if a.Via == "" {
+				return keepsOut(f, a)
+			}
+
+			return touches(f, a)
+		})
 	})
+}
+
+// keepsOut tells whether a fault excuses an attempt that no proxy was reached for: one of a proxy,
+// or of its connection to the balancer.
+func keepsOut(f fault.Fault, a client.Attempt) bool {
+	return strings.HasPrefix(f.To, proxyNames) && overlaps(a, f.Start, f.End+recovery)
 }
 
 // touches tells whether a fault excuses an attempt.

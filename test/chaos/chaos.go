@@ -231,6 +231,7 @@ const (
 
 // muster compares the replicas that are recorded as current, while the clients rest. What went
 // wrong is covered up by later repairs, so it is looked for now and then in the middle of a run.
+// What moves while it is looked at is what recovery is deciding about, so that is looked at again.
 func (s *session) muster(ctx context.Context) error {
 	begin := time.Now()
 	// What was begun is looked at, even if the run ends meanwhile.
@@ -239,12 +240,13 @@ func (s *session) muster(ctx context.Context) error {
 	var diverged []string
 	for {
 		late := time.Since(begin) > musterPatience
+		var whole bool
 		var err error
-		diverged, err = auditor.Compare(ctx)
+		diverged, whole, err = auditor.Compare(ctx)
 		if err != nil {
 			return err
 		}
-		if len(diverged) == 0 || late {
+		if len(diverged) == 0 && whole || late {
 			break
 		}
 		<-time.After(musterPoll)
@@ -280,8 +282,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	begin := time.Now()
 	auditor := &audit.Auditor{
 		Metadata: s.rig.metadata, Nodes: s.rig.Nodes(),
-		Waiting: func(unresolved, diverged []string) {
-			waiting := slices.Concat(unresolved, diverged)
+		Waiting: func(waiting []string) {
 			s.say("chaos: waiting for %d: %s", len(waiting),
 				strings.Join(waiting[:min(len(waiting), 2)], "; "))
 		},
@@ -308,6 +309,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 	s.say("chaos: judging %d operations", len(operations))
 	report := history.Check(operations, history.Config{})
 	sum := newSummary(s.settings, s.injector.Faults(), s.world.Attempts())
+	sum.reads = readCalls(operations)
 	sum.add(report, result)
 	s.explain(report, result, sum)
 

@@ -25,10 +25,10 @@
 //
 //   - could not be done as asked for, because a reference had moved or a repository did or did not
 //     exist,
-//   - were told that the repository is busy: they queued for longer than the wait for a turn,
+//   - were told that the repository is busy, after the ten seconds that a turn is waited for,
 //   - overlap, from their begin to their end, a fault (extended by a second) of the proxy through
-//     which they went or of its connection to balancer or database, or were never connected to a
-//     proxy,
+//     which they went or of its connection to balancer or database,
+//   - were never connected to a proxy, and overlap such a fault of any proxy,
 //   - overlap a restart of PostgreSQL, extended by two seconds,
 //   - overlap the first five seconds of a fault of the node that was the primary of their
 //     repository when the fault began: that is how long it may take to notice and to elect
@@ -39,11 +39,13 @@
 //
 // Not 0 when anything but undone was found, when fewer than five writes were acknowledged for each
 // second that was asked for, when a kind of fault came less than three times in two minutes (in
-// proportion, rounded down), when the availability with -program node is below 0.99, or when the
-// run itself failed. On a slow machine a run goes on for up to half as long again until there was
-// enough of all. In one of less than two minutes a single fault may take most of the time, so the
-// writes that are needed are fewer by the square of its length. Then the directory with logs, disks
-// and history is kept, and the command to run it again is printed.
+// proportion, rounded down; with a program, whatever it breaks, all kinds together), when fewer
+// reads succeeded than half of the writes that are needed, when the availability with -program node
+// is below 0.99 or that of fewer writes than that half, or when the run itself failed. On a slow
+// machine a run goes on for up to half as long again until there was enough of all. In one of less
+// than two minutes a single fault may take most of the time, so the writes that are needed are
+// fewer by the square of its length. Then the directory with logs, disks and history is kept, and
+// the command to run it again is printed.
 //
 // # Sabotage
 //

@@ -24,6 +24,9 @@ const (
 	fullLength      = 2 * time.Minute
 	// availabilityMin is promised while one node is down.
 	availabilityMin = 0.99
+	// countedShare is the part of the writes that are needed which must count for it, and of the
+	// reads: a verdict about nothing proves nothing.
+	countedShare = 0.5
 )
 
 // summary is the result of a run.
@@ -32,7 +35,9 @@ type summary struct {
 
 	faults       []fault.Fault
 	acknowledged int
-	counted      []client.Attempt
+	// reads is how many calls of clients have read something.
+	reads   int
+	counted []client.Attempt
 
 	lost, stale, torn, undone, diverged, unresolved, undecided int
 }
@@ -52,6 +57,18 @@ func (s *summary) add(report history.Report, result audit.Result) {
 	s.lost, s.stale, s.torn = len(report.Lost), len(report.Stale), len(report.Torn)
 	s.undone, s.undecided = len(report.Undone), len(report.Undecided)
 	s.diverged, s.unresolved = len(result.Diverged), len(result.Unresolved)
+}
+
+// readCalls counts the calls of clients that have read something.
+func readCalls(operations []history.Operation) int {
+	calls := map[int64]bool{}
+	for _, o := range operations {
+		if o.Action == history.Read && !o.Final {
+			calls[o.Call] = true
+		}
+	}
+
+	return len(calls)
 }
 
 // line is the last line.
@@ -80,14 +97,36 @@ func (s *summary) problem() string {
 		problems = append(problems, fmt.Sprintf("only %d writes were acknowledged, not %d",
 			s.acknowledged, need))
 	}
-	if got := availability(s.counted); s.settings.program == fault.Node && got < availabilityMin {
+	problems = append(problems, s.unproven()...)
+	problems = append(problems, missing(s.settings, s.faults)...)
+
+	return strings.Join(problems, "; ")
+}
+
+// unproven says what the run had to show besides and has not.
+func (s *summary) unproven() []string {
+	if s.settings.program != fault.Everything && s.settings.program != fault.Node {
+		return nil // They show but one mistake, some without readers.
+	}
+	var problems []string
+	need := int(countedShare * float64(leastWrites(s.settings.duration())))
+	if s.reads < need {
+		problems = append(problems, fmt.Sprintf("only %d reads succeeded, not %d", s.reads, need))
+	}
+	if s.settings.program != fault.Node {
+		return problems
+	}
+	if got := availability(s.counted); got < availabilityMin {
 		problems = append(problems, fmt.Sprintf(
 			"%.4f of the writes that touched nothing broken succeeded, not %.2f",
 			got, availabilityMin))
 	}
-	problems = append(problems, missing(s.settings, s.faults)...)
+	if len(s.counted) < need {
+		problems = append(problems, fmt.Sprintf("only %d writes touched nothing broken, not %d",
+			len(s.counted), need))
+	}
 
-	return strings.Join(problems, "; ")
+	return problems
 }
 
 // leastWrites is how many writes must be acknowledged in a run of that length.
@@ -95,13 +134,18 @@ func leastWrites(length time.Duration) int {
 	return int(writesPerSecond * length.Seconds() * min(1, length.Seconds()/fullLength.Seconds()))
 }
 
-// missing says which kinds of faults came too seldom.
+// missing says which kinds of faults came too seldom. A program has not all kinds, so all of its
+// faults count together.
 func missing(s settings, faults []fault.Fault) []string {
-	if s.program != fault.Everything {
-		return nil
-	}
 	counts, need := fault.Count(faults), int(faultsPerMinute*s.minutes)
 	var texts []string
+	if s.program != fault.Everything {
+		if s.program != fault.Nothing && len(faults) < need {
+			texts = append(texts, fmt.Sprintf("only %d faults, not %d", len(faults), need))
+		}
+
+		return texts
+	}
 	for _, kind := range fault.Kinds() {
 		if counts[kind] < need {
 			texts = append(texts, fmt.Sprintf("only %d faults of kind %s, not %d",

@@ -67,12 +67,36 @@ func TestAvailabilityLeavesOutWhatTouchedSomethingBroken(t *testing.T) {
 		Start: 8 * time.Second, End: after,
 	}
 	require.Empty(t, untouched([]client.Attempt{attempt}, []fault.Fault{died}), "just died")
-	for _, verdict := range []client.Verdict{client.Declined, client.Queued} {
-		attempt.Verdict = verdict
-		require.Empty(t, untouched([]client.Attempt{attempt}, nil), verdict)
+	attempt.Verdict = client.Declined
+	require.Empty(t, untouched([]client.Attempt{attempt}, nil), "declined")
+	attempt.Verdict = client.Queued
+	require.Len(t, untouched([]client.Attempt{attempt}, nil), 1, "busy without queueing")
+	attempt.End = attempt.Start + turnWait
+	require.Empty(t, untouched([]client.Attempt{attempt}, nil), "queued")
+}
+
+func TestAvailabilityCountsWhoReachedNobodyAlthoughAllWereThere(t *testing.T) {
+	t.Parallel()
+
+	attempts := []client.Attempt{{
+		Start: 10 * time.Second, End: 12 * time.Second, Repository: "a", Verdict: client.Failed,
+	}}
+	require.Len(t, untouched(attempts, nil), 1)
+	for name, tc := range map[string]struct {
+		fault   fault.Fault
+		excused bool
+	}{
+		"proxy":    {fault.Fault{Kind: fault.Kill, To: "praefect-2"}, true},
+		"balancer": {fault.Fault{Kind: fault.Stall, From: "balancer", To: "praefect"}, true},
+		"primary": {
+			fault.Fault{Kind: fault.Kill, To: "gitaly-1", Primary: []string{"a"}}, false,
+		},
+		"database": {fault.Fault{Kind: fault.Database, To: "database"}, false},
+	} {
+		f := tc.fault
+		f.Start, f.End = 9*time.Second, 11*time.Second
+		require.Equal(t, tc.excused, len(untouched(attempts, []fault.Fault{f})) == 0, name)
 	}
-	attempt.Verdict, attempt.Via = client.Failed, ""
-	require.Empty(t, untouched([]client.Attempt{attempt}, nil), "never connected")
 }
 
 // goodSummary is that of a run of two minutes in which all is well.
@@ -93,7 +117,10 @@ func goodSummary() summary {
 		}
 	}
 
-	return newSummary(settings, faults, attempts)
+	good := newSummary(settings, faults, attempts)
+	good.reads = 300
+
+	return good
 }
 
 func TestSummary(t *testing.T) {
@@ -164,6 +191,24 @@ func TestSummaryRefusesEmptyProofs(t *testing.T) {
 	require.Empty(t, poor.problem(), "with everything broken nothing is promised")
 	poor.settings.program = fault.Node
 	require.Contains(t, poor.problem(), "0.9800 of the writes that touched nothing broken")
+	require.Contains(t, poor.problem(), "only 50 writes touched nothing broken, not 300")
+
+	blind := goodSummary()
+	blind.reads--
+	require.Contains(t, blind.problem(), "only 299 reads succeeded, not 300")
+	blind.settings.program = fault.Jitter
+	require.Empty(t, blind.problem())
+	require.Equal(t, 2, readCalls([]history.Operation{
+		{Call: 1, Action: history.Read}, {Call: 1, Action: history.Read},
+		{Call: 2, Action: history.Read}, {Call: 3, Action: history.Write},
+		{Call: 4, Action: history.Read, Final: true},
+	}))
+
+	idle := goodSummary()
+	idle.settings.program, idle.faults = fault.Node, idle.faults[:2]
+	require.Contains(t, idle.problem(), "only 2 faults, not 3")
+	idle.settings.program = fault.Nothing
+	require.Empty(t, idle.problem())
 
 	line, _ := verdictOf("chaos: it broke")
 	require.Empty(t, line)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"praefect/transaction/failpoint"
 )
@@ -122,6 +124,37 @@ func TestJudgePush(t *testing.T) {
 
 			judged := &take{goods: goods, answer: tc.told, tried: tc.tried, rewritten: tc.done}
 			err := judgePush(!tc.serial)(judged, state{refs: tc.found})
+			if tc.want == "" {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, tc.want)
+			}
+		})
+	}
+}
+
+// TestJudgeCreation tries the judgement on repositories that are there.
+func TestJudgeCreation(t *testing.T) {
+	t.Parallel()
+
+	refused := answer{err: errors.New("no"), outcome: outcomeNone}
+	taken := answer{err: status.Error(codes.AlreadyExists, "taken"), outcome: outcomeNone}
+	for name, tc := range map[string]struct {
+		told  answer
+		tried string
+		want  string
+	}{
+		"created":               {told: answer{outcome: "recorded"}},
+		"unknown":               {told: answer{err: errors.New("no")}},
+		"refused":               {told: refused, want: "surely failed"},
+		"refused, then another": {told: refused, tried: zeroID},
+		"somebody else's":       {told: taken},
+		"not answered yet":      {told: answer{err: errPending}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
+			err := judgeCreation(&take{answer: tc.told, tried: tc.tried}, state{})
 			if tc.want == "" {
 				require.NoError(t, err)
 			} else {

@@ -21,6 +21,9 @@
 // When the victim is back, moreover: all assigned replicas are current and equal, no lock file is
 // left on any disk, and no directory of a repository that the metadata do not know.
 //
+// When all cases were tried, every creation and removal that one of them has left to the workers
+// comes to its end within a minute.
+//
 // # Output
 //
 // A row for each case, and in the end "crashmatrix: cases=N failed=N". The exit status is 1 when

@@ -222,13 +222,13 @@ func (t *take) whole(ctx context.Context) error {
 		return err
 	}
 
-	return t.clean(ctx)
+	return t.stage.clean(ctx)
 }
 
 // clean looks for what was left on disks.
-func (t *take) clean(ctx context.Context) error {
+func (s *stage) clean(ctx context.Context) error {
 	var found []remains
-	for _, node := range t.stage.Nodes() {
+	for _, node := range s.Nodes() {
 		left, err := scan(node)
 		if err != nil {
 			return err
@@ -236,11 +236,11 @@ func (t *take) clean(ctx context.Context) error {
 		found = append(found, left)
 	}
 	// Read after the disks: a row comes before its directory and goes after it.
-	known, err := t.stage.known(ctx)
+	known, err := s.known(ctx)
 	if err != nil {
 		return err
 	}
-	for i, node := range t.stage.Nodes() {
+	for i, node := range s.Nodes() {
 		if len(found[i].locks) > 0 {
 			return fmt.Errorf("locks are left: %v", found[i].locks)
 		}
@@ -250,6 +250,25 @@ func (t *take) clean(ctx context.Context) error {
 	}
 
 	return nil
+}
+
+// drained waits until every creation and removal has come to its end, which may take longer than a
+// case, as workers leave time to whoever began it and to nodes. Then no disk has anything of them.
+func (s *stage) drained(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		left, err := s.unfinished(ctx)
+		if err == nil && len(left) == 0 {
+			return s.clean(ctx)
+		}
+		select {
+		case <-time.After(tick):
+		case <-ctx.Done():
+			return errors.Join(err, fmt.Errorf("%s after the last case is left: %s", limit,
+				strings.Join(left, "; ")))
+		}
+	}
 }
 
 func orphan(node *cluster.Node, found remains, known map[string]bool) string {

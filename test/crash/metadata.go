@@ -122,3 +122,28 @@ func (s *stage) known(ctx context.Context) (map[string]map[string]bool, error) {
 
 	return found, err
 }
+
+// unfinished lists the creations and removals that have not come to their end, and the turns that
+// are held, of all repositories.
+func (s *stage) unfinished(ctx context.Context) (found []string, err error) {
+	const query = `
+		SELECT r.state || ' ' || r.relative_path || ' at ' || r.replica_path
+		FROM praefect.repositories AS r WHERE r.state <> 'ready'
+		UNION ALL
+		SELECT 'a turn is held on repository ' || i.repository_id
+		FROM praefect.write_intents AS i`
+
+	err = s.query(ctx, func(conn *pgx.Conn) error {
+		rows, err := conn.Query(ctx, query)
+		if err != nil {
+			return fmt.Errorf("read what is unfinished: %w", err)
+		}
+		if found, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+			return fmt.Errorf("read what is unfinished: %w", err)
+		}
+
+		return nil
+	})
+
+	return found, err
+}

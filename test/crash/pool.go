@@ -67,8 +67,28 @@ func (p *pool) work(ctx context.Context, queue <-chan trial) (err error) {
 		}
 		current = nil
 	}
+	if current != nil && ctx.Err() == nil {
+		p.drain(ctx, current)
+	}
 
 	return nil
+}
+
+// drainLimit is how long removals may take that are left to workers.
+const drainLimit = time.Minute
+
+// drain looks at a cluster when all cases have been tried, and reports only what is wrong.
+func (p *pool) drain(ctx context.Context, on *stage) {
+	begin := time.Now()
+	err := on.drained(ctx, drainLimit*time.Duration(p.slack))
+	if err == nil {
+		return
+	}
+	end := trial{point: "drained", victim: "nobody", scene: scene{name: "all"}}
+	logs := filepath.Join(p.keep, strings.ReplaceAll(end.String(), "/", "_"))
+	p.report.add(row{
+		trial: end, took: time.Since(begin), err: errors.Join(err, on.saveLogs(logs)), logs: logs,
+	})
 }
 
 // try tries one case, and says whether everything was as it should be.

@@ -204,13 +204,20 @@ func creation() scene {
 		act: func(ctx context.Context, t *take) answer {
 			return t.persist(ctx, t.carrier.create)
 		},
-		judge: func(t *take, found state) error {
-			_, err := t.judgeMain(found)
-
-			return err
-		},
+		judge: judgeCreation,
 		write: writeAnew,
 	}
+}
+
+// judgeCreation looks for a repository that was surely not created. Once somebody tries to write to
+// it, it may be another.
+func judgeCreation(t *take, found state) error {
+	if t.tried == "" && t.answer.nothing() && !exists(t.answer.err) {
+		return fmt.Errorf("the repository is there, whose creation surely failed: %s", found.text)
+	}
+	_, err := t.judgeMain(found)
+
+	return err
 }
 
 func removal() scene {

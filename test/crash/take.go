@@ -108,8 +108,14 @@ func (t *take) perform(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := t.await(ctx, limit, t.recovered); err != nil {
-		return fmt.Errorf("after %s: %w", limit, err)
+	// What the client has waited for its answer counts too.
+	left := limit - time.Since(begin)
+	if left <= 0 {
+		return fmt.Errorf("the client was answered %s after the fault, and nothing else may take "+
+			"longer than %s", limit-left, limit)
+	}
+	if err := t.await(ctx, left, t.recovered); err != nil {
+		return fmt.Errorf("%s after the fault: %w", limit, err)
 	}
 	t.settled = time.Since(begin)
 

@@ -11,7 +11,7 @@
 //	simulate: seeds=1000 steps=N faults=N lost=0 stale=0 torn=0 diverged=0 stuck=0
 //
 // and exits with 1 if any of the last five is not 0. Stuck is what does not come in order within a
-// minute after the last fault, diverged a difference between replicas then, or a step that the
-// model of the protocol does not allow (package abstract), lost also a write that was acknowledged
-// on too few disks.
+// minute after the last fault, or a history about which there is no verdict; diverged a difference
+// between replicas then, or a step that the model of the protocol does not allow (package
+// abstract); lost also a write that was acknowledged on too few disks.
 package main

@@ -26,12 +26,12 @@ type Auditor struct {
 	Metadata *Metadata
 	Nodes    []*cluster.Node
 	// Waiting is told now and then what has not settled yet.
-	Waiting func(unresolved, diverged []string)
+	Waiting func(unresolved []string)
 }
 
 // Result is what was found.
 type Result struct {
-	// Unresolved is what had not settled in time, Diverged what differs or should not be there.
+	// Unresolved is what had not settled in time, or was still there, Diverged what differs.
 	Unresolved, Diverged []string
 	// Repositories are those that are there, Replicas what is on the disks by replica path and
 	// storage.
@@ -71,11 +71,11 @@ func (a *Auditor) settle(ctx context.Context, patience time.Duration) (Result, e
 		if err != nil {
 			return Result{}, err
 		}
-		if len(result.Unresolved)+len(result.Diverged) == 0 || waiting.Err() != nil {
+		if len(result.Unresolved) == 0 || waiting.Err() != nil {
 			return result, nil
 		}
 		if looks%tellEvery == 0 {
-			a.Waiting(result.Unresolved, result.Diverged)
+			a.Waiting(result.Unresolved)
 		}
 		select {
 		case <-waiting.Done():
@@ -84,51 +84,63 @@ func (a *Auditor) settle(ctx context.Context, patience time.Duration) (Result, e
 	}
 }
 
-// look says what is not settled, and what is on the disks that should not be there.
+// look says what is not settled: in the metadata, and on the disks, where something is left that
+// somebody has to take away.
 func (a *Auditor) look(ctx context.Context) (Result, error) {
 	snapshot, err := a.Metadata.Look(ctx)
 	if err != nil {
 		return Result{}, err
 	}
-	diverged, err := a.remains(snapshot)
+	left, err := a.remains(snapshot)
 	if err != nil {
 		return Result{}, err
 	}
 
 	return Result{
-		Unresolved: snapshot.Unsettled(len(a.Nodes)), Diverged: diverged,
+		Unresolved:   append(snapshot.Unsettled(len(a.Nodes)), left...),
 		Repositories: snapshot.Repositories,
 	}, nil
 }
 
 // Compare compares the replicas that are recorded as current, and says what differs. A repository
-// that moved meanwhile is left out. As long as writes are open, it is not decided who is current:
-// then it says that alone.
-func (a *Auditor) Compare(ctx context.Context) ([]string, error) {
+// that moved meanwhile is left out, and the comparison is not whole. As long as writes are open, it
+// is not decided who is current: then it says that alone.
+func (a *Auditor) Compare(ctx context.Context) (differences []string, whole bool, err error) {
 	before, err := a.Metadata.Look(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	found, err := a.compare(ctx, before.Repositories, func(context.Context, *Replica, string) {})
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	after, err := a.Metadata.Look(ctx)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if len(before.Open) > 0 && len(after.Open) > 0 {
-		return []string{"writes are open, and nobody ends them"}, nil
+		return []string{"writes are open, and nobody ends them"}, false, nil
 	}
+	differences, whole = stood(before, after, found)
 
-	var differences []string
+	return differences, whole, nil
+}
+
+// stood says what is wrong with the repositories that are the same before and after they were
+// looked at, and whether these were all.
+func stood(before, after Snapshot, found map[string]comparison) (wrong []string, whole bool) {
+	whole = true
 	for _, r := range before.Repositories {
-		if slices.ContainsFunc(after.Repositories, r.equal) {
-			differences = append(differences, found[r.Replica].wrong...)
+		switch {
+		case r.State != Ready: // Nobody has looked at it.
+		case slices.ContainsFunc(after.Repositories, r.equal):
+			wrong = append(wrong, found[r.Replica].wrong...)
+		default:
+			whole = false
 		}
 	}
 
-	return differences, nil
+	return wrong, whole
 }
 
 func (a *Auditor) remains(snapshot Snapshot) ([]string, error) {

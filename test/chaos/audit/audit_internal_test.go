@@ -21,7 +21,7 @@ const replicaPath = "@cluster/repositories/ab/cd/1"
 func disks(t *testing.T) (*Auditor, Repository) {
 	t.Helper()
 
-	a := &Auditor{Waiting: func(_, _ []string) {}}
+	a := &Auditor{Waiting: func([]string) {}}
 	r := Repository{
 		Path: "a.git", Replica: replicaPath, State: Ready, Generation: 1,
 		Replicas: map[string]int64{},
@@ -161,6 +161,37 @@ func TestOutdatedReplicasMayDiffer(t *testing.T) {
 	run(t, a.Nodes[1].Path(replicaPath), "update-ref", "-d", "refs/heads/main")
 	r.Replicas["gitaly-2"] = 0
 	require.Empty(t, look(t, a, r))
+}
+
+// TestWhatMovedIsNotJudged, and nobody may take it for equal.
+func TestWhatMovedIsNotJudged(t *testing.T) {
+	t.Parallel()
+
+	still := Repository{
+		Path: "a", Replica: "1", State: Ready, Generation: 1, Replicas: map[string]int64{"x": 1},
+	}
+	moving := Repository{
+		Path: "b", Replica: "2", State: Ready, Generation: 1, Replicas: map[string]int64{"x": 1},
+	}
+	moved := moving
+	moved.Generation = 2
+	leaving := Repository{Path: "c", Replica: "3", State: "deleting"}
+	found := map[string]comparison{
+		still.Replica: {wrong: []string{"still"}}, moving.Replica: {wrong: []string{"moving"}},
+	}
+
+	before := Snapshot{Repositories: []Repository{still, moving, leaving}}
+	wrong, whole := stood(before, before, found)
+	require.Equal(t, []string{"still", "moving"}, wrong)
+	require.True(t, whole)
+
+	wrong, whole = stood(before, Snapshot{Repositories: []Repository{still, moved}}, found)
+	require.Equal(t, []string{"still"}, wrong)
+	require.False(t, whole)
+
+	wrong, whole = stood(before, Snapshot{Repositories: []Repository{still, moving}}, found)
+	require.Len(t, wrong, 2)
+	require.True(t, whole, "what is being removed is nobody's")
 }
 
 func TestUnsettled(t *testing.T) {

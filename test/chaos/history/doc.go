@@ -22,6 +22,9 @@
 //	undone   a write that was not acknowledged was seen on a primary, and then was gone: the one
 //	         thing that may happen, when a primary is replaced
 //
+// A later write is one that began when the first was over: when that was acknowledged, or when
+// somebody had seen its value, which may be earlier, and is all that is known of an unknown one.
+//
 // Reads of primaries (and writes) are checked for linearizability, register by register. Other
 // reads may run ahead, see a write before it is acknowledged and then not see it elsewhere; of them
 // only the first rule of stale is demanded.

@@ -117,6 +117,10 @@ func TestCorrectHistories(t *testing.T) {
 			write(0, 1, "v"), write(2, 3, "w").unknown(), read(10, 11, "v").primary(),
 			read(20, 21, "w").primary(), read(30, 31, "w").final(),
 		}},
+		{name: "an unknown write that ordinary reads see late", history: []op{
+			write(0, 1, "v"), write(2, 3, "w").unknown(), write(4, 5, "x"), read(6, 7, "x"),
+			read(8, 9, "w"), read(10, 11, "w"), read(30, 31, "w").final(),
+		}},
 		{name: "an unknown write that never happens", history: []op{
 			write(0, 1, "v"), write(2, 3, "w").unknown(), read(30, 31, "v").final(),
 		}},
@@ -153,6 +157,14 @@ func TestStale(t *testing.T) {
 		}, want: counts{Stale: 1}},
 		{name: "read of an unknown value that was built on", history: []op{
 			write(0, 1, "v").unknown(), write(2, 3, "w").over("v"), read(4, 5, "v"),
+		}, want: counts{Stale: 1}},
+		{name: "read of an unknown value that had been seen before the next write", history: []op{
+			write(0, 1, "v"), write(2, 3, "u").unknown(), read(4, 5, "u"), write(6, 7, "w"),
+			read(8, 9, "u"),
+		}, want: counts{Stale: 1}},
+		{name: "read of a value that had been seen before the next write", history: []op{
+			write(0, 1, "v"), write(2, 20, "u"), read(4, 5, "u"), write(6, 7, "w"),
+			read(8, 9, "u"),
 		}, want: counts{Stale: 1}},
 		{name: "two reads", history: []op{
 			write(0, 1, "v"), write(2, 3, "w"), read(4, 5, "v"), read(6, 7, "v").primary(),

@@ -18,9 +18,9 @@ func recent(register []Operation) Report {
 		}
 	}
 
-	findings := disagreements(writes, reads)
+	findings, seen := disagreements(writes, reads), firstSeen(writes, reads)
 	for _, read := range reads {
-		if finding, bad := outdated(writes, read); bad {
+		if finding, bad := outdated(writes, read, seen); bad {
 			findings = append(findings, finding)
 		}
 	}
@@ -44,8 +44,41 @@ func classify(findings []Finding) Report {
 	return report
 }
 
+// sightings tell by when values had been seen for the first time.
+type sightings map[string]time.Duration
+
+// effect says by when a write has surely taken effect: when it was acknowledged, or seen before.
+func (s sightings) effect(write Operation) (time.Duration, bool) {
+	first, known := s[write.Value]
+	if write.Result == Acknowledged && (!known || write.End < first) {
+		return write.End, true
+	}
+
+	return first, known
+}
+
+// firstSeen looks for the values that were written once: only of these a read tells which write it
+// saw.
+func firstSeen(writes, reads []Operation) sightings {
+	written := map[string]int{}
+	for _, write := range writes {
+		written[write.Value]++
+	}
+	seen := sightings{}
+	for _, read := range reads {
+		if read.Value == "" || written[read.Value] != 1 {
+			continue
+		}
+		if end, before := seen[read.Value]; !before || read.End < end {
+			seen[read.Value] = read.End
+		}
+	}
+
+	return seen
+}
+
 // outdated tells whether no write explains what a read saw. The finding says why.
-func outdated(writes []Operation, read Operation) (Finding, bool) {
+func outdated(writes []Operation, read Operation, seen sightings) (Finding, bool) {
 	finding := Finding{
 		Key: read.Key, Text: fmt.Sprintf("nobody wrote %q", read.Value),
 		Evidence: []Operation{read},
@@ -70,7 +103,7 @@ func outdated(writes []Operation, read Operation) (Finding, bool) {
 
 			continue
 		}
-		later, ok := successor(writes, write, read)
+		later, ok := successor(writes, write, read, seen)
 		if !ok {
 			return Finding{}, false
 		}
@@ -86,7 +119,9 @@ const begin = -1
 
 // successor finds an acknowledged write that surely came after another one, and before a read
 // began.
-func successor(writes []Operation, write, read Operation) (Operation, bool) {
+func successor(
+	writes []Operation, write, read Operation, seen sightings,
+) (Operation, bool) {
 	// What was written on top of it, as only one write has this value.
 	for _, next := range writes {
 		if acknowledgedBefore(next, read) && next.Guarded && next.Old == write.Value &&
@@ -94,11 +129,12 @@ func successor(writes []Operation, write, read Operation) (Operation, bool) {
 			return next, true
 		}
 	}
-	if write.Result != Acknowledged {
+	effect, known := seen.effect(write)
+	if !known {
 		return Operation{}, false // It may have taken effect at any later time.
 	}
 
-	return anyBetween(writes, write.End, read)
+	return anyBetween(writes, effect, read)
 }
 
 // anyBetween finds an acknowledged write that began after a time, and ended before a read began.

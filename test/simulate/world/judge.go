@@ -101,6 +101,20 @@ func (w *world) final() {
 			w.finalOf(n, found)
 		}
 	}
+	w.finalLife()
+}
+
+// finalLife records whether the repository is there in the end that is created and removed.
+func (w *world) finalLife() {
+	values := map[string]string{}
+	if _, err := w.database.store.Lookup(context.Background(), key(lifecycle)); err == nil {
+		values[exists] = "yes"
+	}
+	now := w.recorder.Now()
+	w.recorder.Add(reading(key(lifecycle).RelativePath, exists, values, history.Operation{
+		Action: history.Read, Result: history.Acknowledged, Call: w.recorder.Call(),
+		Method: "store", Primary: true, Final: true, Start: now, End: now,
+	}))
 }
 
 func (w *world) finalOf(n *node, found coordinator.Repository) {
@@ -112,7 +126,7 @@ func (w *world) finalOf(n *node, found coordinator.Repository) {
 	}
 	w.recorder.Add(readings(found.Key.RelativePath, content.refs, history.Operation{
 		Action: history.Read, Result: history.Acknowledged, Call: w.recorder.Call(),
-		Method: "disk", Via: n.name, Final: true, Start: now, End: now,
+		Method: "disk", Via: n.name, Primary: true, Final: true, Start: now, End: now,
 	})...)
 }
 

@@ -92,8 +92,16 @@ func Run(t *testing.T, script Script, verbose bool) Result {
 		result, operations = w.result, w.recorder.Operations()
 		result.Trace = w.trace.String()
 	})
-	result.Report = history.Check(operations, history.Config{Settle: settling})
+	result.judge(operations, history.Config{Settle: settling})
 	return result
+}
+
+// judge adds what the history shows. What nobody could decide is no proof.
+func (r *Result) judge(operations []history.Operation, config history.Config) {
+	r.Report = history.Check(operations, config)
+	for _, finding := range r.Report.Undecided {
+		r.Stuck = append(r.Stuck, finding.Key.String()+": "+finding.Text)
+	}
 }
 
 // settling is how long a change that was not acknowledged may be under way on a node.

@@ -10,6 +10,7 @@ import (
 
 	"praefect/coordinator"
 	"praefect/coordinator/memory"
+	"praefect/test/chaos/history"
 	"praefect/test/model/abstract"
 )
 
@@ -53,6 +54,31 @@ func TestFormerFailures(t *testing.T) {
 	} {
 		require.False(t, Run(t, Draw(seed), false).Failed(), defect)
 	}
+}
+
+// TestNoVerdictIsAFailure gives the checker a puzzle and no time.
+func TestNoVerdictIsAFailure(t *testing.T) {
+	t.Parallel()
+	var all []history.Operation
+	add := func(action history.Action, value string, start, end time.Duration) {
+		all = append(all, history.Operation{
+			Key: history.Key{Repository: "a", Name: "b"}, Action: action, Value: value,
+			Result: history.Acknowledged, Primary: action == history.Read, Start: start, End: end,
+		})
+	}
+	for i := range 300 {
+		value := string(rune('A' + i))
+		add(history.Write, value, 0, 100*time.Second)
+		add(history.Read, value, 0, 100*time.Second)
+	}
+	for i, value := range []string{"A", "B", "A"} {
+		start := time.Duration(10+2*i) * time.Second
+		add(history.Read, value, start, start+time.Second)
+	}
+	var result Result
+	result.judge(all, history.Config{Patience: time.Millisecond})
+	require.True(t, result.Failed())
+	require.Equal(t, []string{"a b: no order found in time"}, result.Stuck)
 }
 
 // TestDriftIsNoticed has a write recorded that no node has made.
