@@ -91,7 +91,7 @@ type exportRun struct {
 
 // atRest returns an error while anybody may change the metadata.
 func (r ExportRequest) atRest(ctx context.Context, conn querier) error {
-	type blocked struct{ Proxies, Turns, Settling, Creations, Removals int }
+	type blocked struct{ Proxies, Turns, Settling, Creations, Removals, Doubts int }
 	found, err := rowsOf(ctx, conn, statement{exportBlockedSQL, arguments{}},
 		pgx.RowToStructByPos[blocked])
 	if err != nil {
@@ -103,8 +103,9 @@ func (r ExportRequest) atRest(ctx context.Context, conn querier) error {
 	}
 	if now != (blocked{}) {
 		return fmt.Errorf("%w: %d proxies serve, %d turns are open, %d replicas settle, "+
-			"%d repositories are being created, %d are being removed", ErrNotAtRest,
-			now.Proxies, now.Turns, now.Settling, now.Creations, now.Removals)
+			"%d repositories are being created, %d are being removed, and the replicas of %d "+
+			"are to be compared by a proxy", ErrNotAtRest, now.Proxies, now.Turns, now.Settling,
+			now.Creations, now.Removals, now.Doubts)
 	}
 	return nil
 }
