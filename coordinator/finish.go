@@ -62,7 +62,8 @@ type Result struct {
 	Failures    map[transaction.Voter]error
 	Cause       error
 	Transaction uint64
-	// Running are voters whose call has not ended, Lost those of whose call the end was not seen.
+	// Running are voters whose call has not ended, Lost those of whose call the end was not seen,
+	// or who were given only half of it.
 	Running, Lost []transaction.Voter
 }
 

@@ -1,11 +1,15 @@
 package proxy_test
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -16,7 +20,10 @@ import (
 	"praefect/proxy/gitalypb"
 )
 
-const fetchRemote = "/gitaly.RepositoryService/FetchRemote"
+const (
+	fetchRemote      = "/gitaly.RepositoryService/FetchRemote"
+	updateReferences = "/gitaly.RefService/UpdateReferences"
+)
 
 // compared claims the comparisons of replicas that are due.
 func (c *cluster) compared() []coordinator.Verification {
@@ -77,6 +84,56 @@ func TestFetchPrunes(t *testing.T) {
 			require.Equal(t, tc.doubtful, due[0].Doubtful)
 		})
 	}
+}
+
+// TestHalfARequest has a secondary stand still in the middle of a request on which nobody votes.
+// When it is given no more it takes what it got for all, and says that all is well.
+func TestHalfARequest(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, func(s *settings) {
+		s.relay.DestinationBytes, s.relay.Patience = 1<<20, patience/100
+	})
+	read := func(v *visit) error {
+		for {
+			err := v.RecvMsg(&gitalypb.UpdateReferencesRequest{})
+			if errors.Is(err, io.EOF) {
+				return v.SendMsg(&gitalypb.UpdateReferencesResponse{})
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	c.onAll(updateReferences, read)
+	ejected := make(chan struct{})
+	c.nodes[1].on(updateReferences, func(v *visit) error {
+		select {
+		case <-ejected:
+			return read(v)
+		case <-v.Context().Done():
+			return v.Context().Err()
+		}
+	})
+
+	stream, err := gitalypb.NewRefServiceClient(c.client).UpdateReferences(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, stream.Send(&gitalypb.UpdateReferencesRequest{Repository: target()}))
+	for range 10 {
+		require.NoError(t, stream.Send(&gitalypb.UpdateReferencesRequest{
+			Updates: []*gitalypb.UpdateReferencesRequest_Update{{
+				Reference: make([]byte, 1<<20),
+			}},
+		}))
+	}
+	require.NoError(t, stream.CloseSend())
+	require.EventuallyWithT(t, func(collect *assert.CollectT) {
+		count, err := testutil.GatherAndCount(c.metrics, "gitaly_praefect_ejections_total")
+		assert.NoError(collect, err)
+		assert.Positive(collect, count)
+	}, patience, patience/1000)
+	close(ejected)
+	require.NoError(t, stream.RecvMsg(&gitalypb.UpdateReferencesResponse{}))
+	require.Equal(t, []string{"node-1", "node-3"}, c.current())
 }
 
 // silently is a node that is pushed to: it deletes one reference without a vote, as Git does when

@@ -177,7 +177,8 @@ func (r *run) result(answer relay.Answer, votes transaction.Summary) coordinator
 		switch {
 		case !end.Over:
 			result.Running = append(result.Running, end.Node)
-		case !end.Seen:
+		case !end.Seen, end.Err == nil && end.Cut:
+			// Nobody knows what it has done with half of a request.
 			result.Lost = append(result.Lost, end.Node)
 		case end.Err == nil:
 			result.OK = append(result.OK, end.Node)

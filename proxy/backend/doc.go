@@ -35,7 +35,7 @@
 //
 //	refused, cannot be reached, broke     [ErrUnreachable]    sick at once
 //	no answer before the deadline         [ErrTimeout]        a miss
-//	any answer but SERVING                [ErrNotServing]     a miss
+//	any answer but SERVING                [ErrNotServing]     sick at once
 //	stream reset, Canceled,               [ErrInconclusive]   no sickness
 //	ResourceExhausted, GOAWAY
 //

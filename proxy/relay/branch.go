@@ -120,19 +120,23 @@ type End struct {
 	Seen bool
 	// Err is nil when the call went well, and while it is not over.
 	Err error
+	// Cut tells that the call is over and the node was not given all that the client has sent. It
+	// has seen an ordinary end of its input, and may have taken what it got for the whole.
+	Cut bool
 	// Ejected says in words why the node was ejected, if it was before the end of its call.
 	Ejected string
 }
 
 // end returns how the call stands.
 func (b *branch) end() End {
+	over := b.isOver() // Asked first, so that what has led to it is seen.
 	why, _ := b.why.Load().(reason)
-	if !b.isOver() {
-		return End{Node: b.to.Name, Ejected: why.words()}
+	end := End{Node: b.to.Name, Over: over, Ejected: why.words()}
+	if over {
+		end.Seen, end.Err = b.seen(), b.err
+		end.Cut = b.queue != nil && b.queue.incomplete()
 	}
-	return End{
-		Node: b.to.Name, Over: true, Seen: b.seen(), Err: b.err, Ejected: why.words(),
-	}
+	return end
 }
 
 // seen tells whether the status of a call that is over is the node's own.

@@ -89,13 +89,14 @@ func (f *Fan) expire() bool {
 
 // closeInputs lets the nodes see the end of their input. What was sent to them in time they get,
 // unless the call was aborted. The primary's input is closed by the upload, which ends with the
-// client or with the primary.
+// client or with the primary. It closes all of them after a request that was here whole: nodes do
+// not vote on everything, so none may take half of it for all.
 func (f *Fan) closeInputs() {
 	for _, b := range f.branches {
 		switch {
-		case b.queue == nil:
+		case b.queue == nil, f.call.Complete:
 		case f.aborted:
-			b.queue.discard()
+			b.queue.cutOff()
 		default:
 			b.queue.close()
 		}

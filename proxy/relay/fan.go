@@ -188,7 +188,7 @@ func (f *Fan) eject(b *branch, why reason) {
 	b.why.Store(why)
 	f.voting.Lost(b.to.Name)
 	if b.queue != nil {
-		b.queue.discard()
+		b.queue.cutOff()
 	}
 	f.relay.metrics.ejections.WithLabelValues(string(b.to.Name), string(why)).Inc()
 	f.log.Warn("node ejected from call",

@@ -375,11 +375,11 @@ func TestFanSettles(t *testing.T) {
 	}
 }
 
-func TestFanCarriesABufferedRequest(t *testing.T) {
-	t.Parallel()
-	nodes := make([]recorder, 2)
-	r := newRig(t, relay.DefaultConfig(), nodes[0].read, nodes[1].read)
-	messages := payloads(5, 3000)
+// buffering makes the proxy receive so many messages before it fans them out. It returns what is
+// closed when nothing is left of the call, and how the call stood on the nodes then.
+func (r *rig) buffering(count int, v relay.Voting) (<-chan struct{}, func() []relay.End) {
+	left := make(chan struct{})
+	var ends []relay.End
 	r.onCall(func(stream grpc.ServerStream) error {
 		to, err := r.destinations(stream)
 		if err != nil {
@@ -387,19 +387,33 @@ func TestFanCarriesABufferedRequest(t *testing.T) {
 		}
 		call := shape{client: true}.call()
 		call.Complete = true
-		for range messages[1:] {
+		for range count - 1 {
 			var frame relay.Frame
-			require.NoError(t, stream.RecvMsg(&frame))
-			call.Rest = append(call.Rest, frame.Share())
-			frame.Free()
+			if err := stream.RecvMsg(&frame); err != nil {
+				return err
+			}
+			call.Rest = append(call.Rest, frame)
 		}
-		fan, err := r.relay.Open(stream, call, to, newVotes(), zaptest.NewLogger(t))
+		fan, err := r.relay.Open(stream, call, to, v, zaptest.NewLogger(r.t))
 		if err != nil {
 			return err
 		}
-		defer fan.Leave(func() {})
-		return fan.Carry().Err
+		defer fan.Leave(func() {
+			ends = fan.Ends()
+			close(left)
+		})
+		answer := fan.Carry()
+		return errors.Join(answer.Cause, answer.Err)
 	})
+	return left, func() []relay.End { return ends }
+}
+
+func TestFanCarriesABufferedRequest(t *testing.T) {
+	t.Parallel()
+	nodes := make([]recorder, 2)
+	r := newRig(t, relay.DefaultConfig(), nodes[0].read, nodes[1].read)
+	messages := payloads(5, 3000)
+	r.buffering(len(messages), newVotes())
 	stream := r.call(t.Context(), messages...)
 	_, err := receiveAll(stream)
 	require.NoError(t, err)
@@ -407,6 +421,49 @@ func TestFanCarriesABufferedRequest(t *testing.T) {
 	requireSame(t, messages, nodes[0].all())
 	requireSame(t, messages, nodes[1].all())
 	r.pool.requireEmpty(t)
+}
+
+// TestFanCarriesAllOfABufferedRequest has a secondary begin to read when the primary has failed, or
+// the client has gone. Nobody may vote on what is asked, so half of it would be done unnoticed.
+func TestFanCarriesAllOfABufferedRequest(t *testing.T) {
+	t.Parallel()
+	// More than the windows hold of one call, so that most of it waits in the proxy.
+	messages := payloads(40, 70_000)
+	for name, leaves := range map[string]bool{"primary fails": false, "client has gone": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun, proceed := make(chan struct{}, 2), make(chan struct{})
+			var primary, secondary recorder
+			r := newRig(t, relay.DefaultConfig(), func(stream grpc.ServerStream) error {
+				begun <- struct{}{}
+				if !leaves {
+					close(proceed)
+					return status.Error(codes.Internal, "broken")
+				}
+				<-proceed
+				return primary.read(stream)
+			}, func(stream grpc.ServerStream) error {
+				begun <- struct{}{}
+				<-proceed
+				return secondary.read(stream)
+			})
+			v := newVotes()
+			left, ends := r.buffering(len(messages), v)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			r.call(ctx, messages...)
+			within(t, 10*time.Second, begun)
+			within(t, 10*time.Second, begun)
+			if leaves {
+				cancel()
+				within(t, 10*time.Second, v.aborted)
+				close(proceed)
+			}
+			within(t, 10*time.Second, left)
+			requireSame(t, messages, secondary.all())
+			require.Equal(t, relay.End{Node: "node-1", Over: true, Seen: true}, ends()[1])
+		})
+	}
 }
 
 func TestFanDetachesTheNodes(t *testing.T) {

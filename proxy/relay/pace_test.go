@@ -74,6 +74,38 @@ func TestUploadEjectsANodeThatStandsStill(t *testing.T) {
 	})
 }
 
+// TestUploadThatWasCutIsKnown has a node stand still, be ejected, and end its call well with what
+// it got of the upload until then.
+func TestUploadThatWasCutIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var primary, slow recorder
+		release := make(chan struct{})
+		r := newRig(t, tight(), primary.read, func(stream grpc.ServerStream) error {
+			<-release
+			return slow.read(stream)
+		})
+		ends := make(chan []relay.End, 1)
+		r.fanning(shape{client: true}, newVotes(), func(
+			_ grpc.ServerStream, fan *relay.Fan, answer relay.Answer,
+		) error {
+			close(release)
+			fan.Settle(time.Second)
+			ends <- fan.Ends()
+			return answer.Err
+		})
+		messages := payloads(400, messageBytes)
+		r.push(messages)
+		got := <-ends
+		require.Less(t, len(slow.all()), len(messages))
+		require.Equal(t, relay.End{Node: "node-0", Over: true, Seen: true}, got[0])
+		require.Equal(t, relay.End{
+			Node: "node-1", Over: true, Seen: true, Cut: true,
+			Ejected: "the node read the upload too slowly",
+		}, got[1])
+	})
+}
+
 func TestUploadPatience(t *testing.T) {
 	t.Parallel()
 	// The library opens its windows in steps of up to 4 MiB, so a node has to read a few MiB a

@@ -24,6 +24,8 @@ type queue struct {
 	closed bool
 	// dead tells that nothing is taken any more; what is put is freed.
 	dead bool
+	// cut tells that the destination was kept from the rest, missed that there was any.
+	cut, missed bool
 }
 
 // total counts the bytes in all queues.
@@ -46,6 +48,7 @@ func (q *queue) put(frame Frame) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.dead || q.closed {
+		q.missed = q.missed || q.cut
 		frame.Free()
 		return
 	}
@@ -125,6 +128,28 @@ func (q *queue) close() {
 func (q *queue) discard() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.drop()
+}
+
+// cutOff is discard for a destination that has not ended its call by itself.
+func (q *queue) cutOff() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.dead {
+		q.cut, q.missed = true, len(q.frames) > 0
+	}
+	q.drop()
+}
+
+// incomplete tells whether the destination was cut off before it had everything.
+func (q *queue) incomplete() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.missed
+}
+
+// drop does what discard does. The caller holds the lock.
+func (q *queue) drop() {
 	q.dead = true
 	for i := range q.frames {
 		q.add(-q.frames[i].Len())

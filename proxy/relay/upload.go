@@ -22,12 +22,13 @@ func (f *Fan) upload() {
 	}
 }
 
-// sendRest sends what was received before the call was opened.
+// sendRest sends what was received before the call was opened. A whole request goes to the others
+// also when the primary takes no more: half of it would look like another one to them.
 func (f *Fan) sendRest() bool {
 	pacer := newPacer(f)
 	more := true
 	for i := range f.call.Rest {
-		if more {
+		if more || f.call.Complete {
 			more = pacer.spread(&f.call.Rest[i])
 		}
 		f.call.Rest[i].Free()

@@ -35,18 +35,6 @@ func Rewrite(dst, msg []byte, edits ...Edit) ([]byte, error) {
 	return plan.apply(dst, msg), nil
 }
 
-// RewriteHead does the same but stops behind the last byte that differs: the new message is the
-// returned head followed by msg[tail:]. Whoever sends a message with a large payload to several
-// nodes copies only what is not the same for all of them.
-func RewriteHead(dst, msg []byte, edits ...Edit) (head []byte, tail int, err error) {
-	var plan plan
-	if err := plan.addEdits(msg, edits); err != nil {
-		return nil, 0, err
-	}
-	head, tail = plan.applyHead(dst, msg, 0)
-	return head, tail, nil
-}
-
 // RewriteString appends msg to dst with another string where path leads to, and returns the
 // extended buffer. It allocates at most once, when dst has no room. An error matches
 // [ErrMalformed], [ErrAbsent] or [ErrPath].
@@ -187,29 +175,19 @@ func (p *plan) addEdits(msg []byte, edits []Edit) error {
 	return nil
 }
 
-// apply writes the whole message.
+// apply computes the new lengths and writes the whole message.
 func (p *plan) apply(dst, msg []byte) []byte {
-	head, tail := p.applyHead(dst, msg, len(msg))
-	return append(head, msg[tail:]...)
-}
-
-// applyHead computes the new lengths and writes the message up to the end of the last splice,
-// which it returns. It makes room for as much as extra bytes behind.
-func (p *plan) applyHead(dst, msg []byte, extra int) (head []byte, tail int) {
 	splices := p.splices[:p.count]
 	grown := p.measure(splices)
 	slices.SortStableFunc(splices, order)
-	if p.count > 0 {
-		tail = splices[p.count-1].end
-	}
-	dst = slices.Grow(dst, max(tail+grown, extra+grown))
+	dst = slices.Grow(dst, len(msg)+grown)
 	at := 0
 	for i := range splices {
 		dst = append(dst, msg[at:splices[i].start]...)
 		dst = splices[i].appendTo(dst)
 		at = splices[i].end
 	}
-	return dst, tail
+	return append(dst, msg[at:]...)
 }
 
 // order sorts splices by place. Where two messages end together, what is added to the inner one

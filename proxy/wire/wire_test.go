@@ -197,30 +197,6 @@ func TestRewriteIsCanonical(t *testing.T) {
 	}
 }
 
-// The head ends behind the repository, however much follows.
-func TestRewriteHead(t *testing.T) {
-	t.Parallel()
-	payload := make([]byte, 1<<16)
-	msg := encode(t, &gitalypb.PostReceivePackRequest{
-		Repository: &gitalypb.Repository{StorageName: "default", RelativePath: "a.git"},
-		Data:       payload, GlId: "user-1",
-	})
-	change := edit("gitaly-1", "b", 1)
-	whole, err := wire.Rewrite(nil, msg, change)
-	require.NoError(t, err)
-	head, tail, err := wire.RewriteHead(nil, msg, change)
-	require.NoError(t, err)
-	require.Less(t, len(head), 64)
-	require.Equal(t, whole, join(head, msg[tail:]))
-
-	head, tail, err = wire.RewriteHead(nil, msg)
-	require.NoError(t, err)
-	require.Empty(t, head)
-	require.Zero(t, tail)
-	_, _, err = wire.RewriteHead(nil, nil, change)
-	require.ErrorIs(t, err, wire.ErrAbsent)
-}
-
 // A string that was not there is added, to the last occurrence of the message.
 func TestRewriteAdds(t *testing.T) {
 	t.Parallel()
