@@ -307,6 +307,7 @@ func (s *server) startWorkers(context.Context) error {
 	}
 
 	recoveries, err := recovery.New(recovery.Dependencies{
+		Cluster:    s.Config.Cluster(),
 		Store:      s.store,
 		Digester:   nodeDigester{digest.New(s.pool)},
 		Turns:      s.coordinator,
