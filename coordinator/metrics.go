@@ -81,6 +81,10 @@ func (m *metrics) group(name VirtualStorage, storages []Storage) groupMetrics {
 		group.reads = append(group.reads,
 			m.reads.WithLabelValues(string(name), string(storage)))
 	}
+	for _, kind := range writeKinds() {
+		// An alert looks for its increase, which a series that begins with 1 does not have.
+		m.writes.WithLabelValues(string(name), string(kind), OutcomeUnknown.String())
+	}
 	return group
 }
 

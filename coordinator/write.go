@@ -16,6 +16,11 @@ import (
 // WriteKind says what a write changes: references, hooks, config, link, objects or creation.
 type WriteKind string
 
+// writeKinds are those of calls.
+func writeKinds() []WriteKind {
+	return []WriteKind{"references", "hooks", "config", "link", "objects", kindCreation}
+}
+
 // WriteOptions says what the method table knows about a write.
 type WriteOptions struct {
 	Kind WriteKind

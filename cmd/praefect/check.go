@@ -20,14 +20,18 @@ import (
 const (
 	// checkTimeout bounds each check.
 	checkTimeout = 5 * time.Second
-	// checkWindow is how many repositories one statement looks at.
-	checkWindow = 5000
+	// healthWait bounds the question for the health of all nodes together. A server gives each a
+	// second; what is left of the time of a check is for the database.
+	healthWait = 2 * time.Second
 
 	severityFatal   = "fatal"
 	severityWarning = "warning"
 )
 
-var errChecksFailed = errors.New("checks failed")
+var (
+	errChecksFailed = errors.New("checks failed")
+	errUnavailable  = errors.New("repositories unavailable")
+)
 
 func checkCommand() *cli.Command {
 	return &cli.Command{
@@ -213,64 +217,51 @@ func checkDatabase(ctx context.Context, config *configfile.Loaded, out io.Writer
 
 func checkRepositories(ctx context.Context, config *configfile.Loaded, out io.Writer) error {
 	return withNodes(ctx, config, func(nodes *nodes, store *postgres.Store) error {
-		healthy, lost := nodes.healthy(ctx), false
-		for _, virtual := range config.VirtualStorages {
-			count, err := countUnavailable(ctx, store, virtual, healthy)
-			if err != nil {
-				return err
-			}
-			noun := "repositories that are"
-			if count == 1 {
-				noun = "repository that is"
-			}
-			if count > 0 {
-				lost = true
-				err = say(out, "virtual-storage %q has %d %s unavailable.\n",
-					virtual.Name, count, noun)
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if lost {
-			return errors.New("repositories unavailable")
+		healthy := nodes.healthy(ctx)
+		found, err := store.TallyUnavailable(ctx, config.Cluster().Places(func(
+			virtual coordinator.VirtualStorage, storage coordinator.Storage,
+		) bool {
+			return healthy[[2]string{string(virtual), string(storage)}]
+		}))
+		if err != nil {
+			return err
 		}
 
-		return say(out, "All repositories are available.\n")
+		return sayUnavailable(out, config, found)
 	})
 }
 
-// countUnavailable counts the repositories that no healthy node can serve.
-func countUnavailable(
-	ctx context.Context, store *postgres.Store, virtual configfile.VirtualStorage,
-	healthy map[[2]string]bool,
-) (int, error) {
-	name := coordinator.VirtualStorage(virtual.Name)
-	window := coordinator.Window{
-		Page: coordinator.Page{VirtualStorage: name, Limit: checkWindow},
+// sayUnavailable returns an error if there are repositories that no healthy node can serve.
+func sayUnavailable(
+	out io.Writer, config *configfile.Loaded, found []coordinator.Tally,
+) error {
+	counts := map[string]int64{}
+	for _, tally := range found {
+		counts[string(tally.VirtualStorage)] = tally.Number
 	}
-	for _, node := range virtual.Nodes {
-		// Without configured storages only what no healthy one has is found.
-		if healthy[[2]string{virtual.Name, node.Storage}] {
-			window.Healthy = append(window.Healthy, coordinator.Storage(node.Storage))
+	p, lost := &printer{out: out}, false
+	for _, virtual := range config.VirtualStorages {
+		count, noun := counts[virtual.Name], "repositories that are"
+		if count == 1 {
+			noun = "repository that is"
+		}
+		if count > 0 {
+			lost = true
+			p.say("virtual-storage %q has %d %s unavailable.\n", virtual.Name, count, noun)
 		}
 	}
-	count := 0
-	for {
-		found, next, err := store.Deficient(ctx, window)
-		if err != nil {
-			return 0, err
-		}
-		count += len(found)
-		if next == "" {
-			return count, nil
-		}
-		window.After = next
+	if lost {
+		return errors.Join(p.err, errUnavailable)
 	}
+	p.say("All repositories are available.\n")
+
+	return p.err
 }
 
-// healthy asks all nodes at the same time.
+// healthy asks all nodes at the same time. One that does not answer in time is not healthy.
 func (n *nodes) healthy(ctx context.Context) map[[2]string]bool {
+	ctx, cancel := context.WithTimeout(ctx, healthWait)
+	defer cancel()
 	var (
 		mu    sync.Mutex // guards found
 		found = map[[2]string]bool{}

@@ -58,6 +58,8 @@ type Routes interface {
 
 // Dependencies are what a [Worker] works with. None may be nil, except TurnsLeft.
 type Dependencies struct {
+	// Cluster has the virtual storages that are counted from the start.
+	Cluster  coordinator.Cluster
 	Store    Store
 	Digester Digester
 	Turns    Turns
@@ -103,7 +105,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Worker, er
 		return nil, err
 	}
 	dependencies.Journal = coordinator.JournalOr(dependencies.Journal)
-	metrics, err := newMetrics(dependencies.Registerer)
+	metrics, err := newMetrics(dependencies.Registerer, dependencies.Cluster)
 	if err != nil {
 		return nil, err
 	}

@@ -14,6 +14,7 @@ import (
 	"unsafe"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -120,6 +121,22 @@ address = "unix:/nonexistent/gitaly.socket"
 	t.Cleanup(func() { require.NoError(t, s.end(t.Context())) })
 
 	return s
+}
+
+// TestAlertsSeeTheFirst asserts that the counters of which one increase is an alert are there from
+// the start: Prometheus sees no increase in a series that begins with 1.
+func TestAlertsSeeTheFirst(t *testing.T) {
+	t.Parallel()
+	s := started(t)
+	for name, series := range map[string]int{
+		"gitaly_praefect_verification_mismatches_total": 1, // A virtual storage.
+		"gitaly_praefect_writes_total":                  6, // Kinds of writes, unknown.
+		"gitaly_praefect_panics_total":                  1,
+	} {
+		count, err := testutil.GatherAndCount(s.metrics, name)
+		require.NoError(t, err)
+		require.Equal(t, series, count, name)
+	}
 }
 
 // TestMetricsPage compares docs/metrics.md with what a server has: each metric, its labels and its

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"praefect/cmd/internal/configfile"
+	"praefect/cmd/internal/succession"
 )
 
 var (
@@ -118,10 +119,21 @@ func (s *server) wait(ctx context.Context) {
 	select {
 	case <-ctx.Done():
 		s.log.Info("[shutdown] stopping Gitaly", zap.NamedError("reason", context.Cause(ctx)))
+		if errors.Is(context.Cause(ctx), succession.ErrReplaced) {
+			s.handOver()
+		}
 	case <-s.workers.ended:
 		s.log.Error("stopping because a worker failed")
 	case <-s.serving.ended:
 		s.log.Error("stopping because a listener failed")
+	}
+}
+
+// handOver ends what the successor does from now on. Both listen on the same address: whoever asks
+// whether the process is ready, or what it counts, would hear the one or the other by chance.
+func (s *server) handOver() {
+	if s.endMetrics != nil {
+		_ = s.endMetrics() // The end of all parts tells its error.
 	}
 }
 

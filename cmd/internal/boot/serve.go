@@ -102,6 +102,11 @@ func (s *server) startListeners(ctx context.Context) error {
 			return s.front.Serve(door.listener, door.security)
 		})
 	}
+	if s.Successor {
+		if err := s.listenMetrics(ctx); err != nil {
+			return err
+		}
+	}
 	if s.Ready != nil {
 		return s.Ready()
 	}

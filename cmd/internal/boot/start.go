@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +39,9 @@ import (
 // parts are what a server consists of, in the order in which they are made.
 type parts struct {
 	metrics *prometheus.Registry
-	clients *telemetry.Clients
+	// endMetrics ends the answers over HTTP; nil where there are none.
+	endMetrics func() error
+	clients    *telemetry.Clients
 	// tracer is nil when calls are not traced.
 	tracer *tracing.Tracer
 	// reports is nil when failures are reported nowhere.
@@ -98,7 +101,7 @@ func (s *server) start(ctx context.Context) error {
 }
 
 // startMetrics makes the registry and, when configured, the HTTP listener: first of all, so that
-// whoever watches the start can see it.
+// whoever watches the start can see it. While a predecessor serves, that one answers.
 func (s *server) startMetrics(ctx context.Context) (err error) {
 	if s.metrics, err = newRegistry(s.Version); err != nil {
 		return err
@@ -107,16 +110,25 @@ func (s *server) startMetrics(ctx context.Context) (err error) {
 	if err := s.startMeasuring(); err != nil {
 		return err
 	}
-	if s.Config.PrometheusListenAddr == "" {
+	if s.Successor {
 		return nil
 	}
 
+	return s.listenMetrics(ctx)
+}
+
+// listenMetrics begins to answer over HTTP, if that is configured.
+func (s *server) listenMetrics(ctx context.Context) error {
+	if s.Config.PrometheusListenAddr == "" {
+		return nil
+	}
 	listener, err := s.listen(ctx, s.Config.PrometheusListenAddr)
 	if err != nil {
 		return err
 	}
 	s.log.Info("Starting prometheus listener", zap.Stringer("address", listener.Addr()))
-	s.onEnd("metrics", s.serveMetrics(listener))
+	s.endMetrics = sync.OnceValue(s.serveMetrics(listener))
+	s.onEnd("metrics", s.endMetrics)
 
 	return nil
 }
@@ -307,6 +319,7 @@ func (s *server) startWorkers(context.Context) error {
 	}
 
 	recoveries, err := recovery.New(recovery.Dependencies{
+		Cluster:    s.Config.Cluster(),
 		Store:      s.store,
 		Digester:   nodeDigester{digest.New(s.pool)},
 		Turns:      s.coordinator,

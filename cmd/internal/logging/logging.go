@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/hashicorp/go-multierror"
@@ -28,7 +29,7 @@ type Config struct {
 	// Format is "text" or "json".
 	Format string
 	// Level is the lowest level that is written: trace, debug, info, warn, warning, error,
-	// fatal or panic.
+	// fatal or panic, in capitals or not.
 	Level string
 }
 
@@ -75,7 +76,7 @@ func New(w io.Writer, config Config) (*zap.Logger, error) {
 }
 
 func parseLevel(name string) (zapcore.Level, error) {
-	switch name {
+	switch strings.ToLower(name) {
 	case "trace", "debug":
 		return zapcore.DebugLevel, nil
 	case "info":

@@ -84,7 +84,9 @@ func TestInvalid(t *testing.T) {
 	require.ErrorContains(t, err, `invalid logger format "xml"`)
 	require.ErrorContains(t, err, `not a valid log level: "loud"`)
 
-	for _, level := range []string{"trace", "debug", "info", "warn", "error", "fatal", "panic"} {
+	for _, level := range []string{
+		"trace", "debug", "info", "INFO", "warn", "Warning", "error", "fatal", "panic",
+	} {
 		require.NoError(t, logging.Config{Format: "text", Level: level}.Validate())
 	}
 }
