@@ -133,8 +133,8 @@ func (a *answer) verdict() Verdict {
 		codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.InvalidArgument,
 	}, status.Code(a.err)):
 		return Declined
-	case a.err == nil && !strings.Contains(detail, "hook"):
-		return Declined
+	case a.err == nil && !strings.Contains(detail, "hook") && !strings.Contains(detail, ".lock"):
+		return Declined // A lock that somebody has left behind is no reference that has moved.
 	default:
 		return Failed
 	}

@@ -75,3 +75,17 @@ func TestResult(t *testing.T) {
 		})
 	}
 }
+
+// TestLeftLockIsAFailure tells a lock that somebody has left from a reference that has moved.
+func TestLeftLockIsAFailure(t *testing.T) {
+	t.Parallel()
+
+	const cannot = "failed to update ref: error: cannot lock ref 'refs/heads/a': "
+	for reason, verdict := range map[string]Verdict{
+		"is at 12 but expected 34":                 Declined,
+		"Unable to create '/a.lock': File exists.": Failed,
+	} {
+		got := answer{declined: report{"refs/heads/a": cannot + reason}}
+		require.Equal(t, verdict, got.verdict(), reason)
+	}
+}
