@@ -76,16 +76,21 @@ func TestResult(t *testing.T) {
 	}
 }
 
-// TestLeftLockIsAFailure tells a lock that somebody has left from a reference that has moved.
-func TestLeftLockIsAFailure(t *testing.T) {
+// TestBlame tells votes that were lost, and locks that were left behind, from references that have
+// moved.
+func TestBlame(t *testing.T) {
 	t.Parallel()
 
 	const cannot = "failed to update ref: error: cannot lock ref 'refs/heads/a': "
 	for reason, verdict := range map[string]Verdict{
-		"is at 12 but expected 34":                 Declined,
-		"Unable to create '/a.lock': File exists.": Failed,
+		cannot + "is at 12 but expected 34":                      Declined,
+		cannot + "Unable to create '/a.lock': File exists.":      Failed,
+		"create repository: preparatory vote: it was aborted":    Failed,
+		"transaction hook declined: error voting on transaction": Failed,
 	} {
-		got := answer{declined: report{"refs/heads/a": cannot + reason}}
-		require.Equal(t, verdict, got.verdict(), reason)
+		taken := answer{declined: report{"refs/heads/a": reason}}
+		require.Equal(t, verdict, taken.verdict(), reason)
+		told := answer{err: status.Error(codes.FailedPrecondition, reason)}
+		require.Equal(t, verdict, told.verdict(), reason)
 	}
 }
