@@ -90,6 +90,10 @@ func (s *summary) problem() string {
 	if s.caught() {
 		problems = append(problems, "a promise was broken")
 	}
+	if s.undone > 0 && !losesProxies(s.settings.program) {
+		problems = append(problems, fmt.Sprintf(
+			"%d writes were seen and are gone, and no proxy was lost", s.undone))
+	}
 	if s.undecided > 0 {
 		problems = append(problems, fmt.Sprintf("no verdict on %d registers", s.undecided))
 	}
@@ -101,6 +105,18 @@ func (s *summary) problem() string {
 	problems = append(problems, missing(s.settings, s.faults)...)
 
 	return strings.Join(problems, "; ")
+}
+
+// losesProxies tells whether a program kills proxies, freezes them, or cuts them off from the
+// database. Only when a proxy is lost together with a primary may a write be undone.
+func losesProxies(program fault.Program) bool {
+	switch program {
+	case fault.Everything, fault.Doubt, fault.Deaf:
+		return true
+	case fault.Node, fault.Jitter, fault.Nothing:
+	}
+
+	return false
 }
 
 // unproven says what the run had to show besides and has not.

@@ -139,6 +139,8 @@ func TestSummary(t *testing.T) {
 	undone.add(history.Report{Undone: one}, audit.Result{})
 	require.Empty(t, undone.problem())
 	require.Contains(t, undone.line(), "undone=1")
+	undone.settings.program = fault.Node
+	require.Contains(t, undone.problem(), "1 writes were seen and are gone, and no proxy was lost")
 	_, found = verdictOf(undone.line())
 	require.False(t, found)
 

@@ -87,6 +87,9 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 			selected = append(selected, slices.Repeat([]trial{one}, s.count)...)
 		}
 	}
+	if len(selected) == 0 {
+		return fmt.Errorf("no case is called like %q", s.selected)
+	}
 	if s.list {
 		for _, one := range selected {
 			if _, err := fmt.Fprintln(out, one); err != nil {

@@ -59,7 +59,7 @@ func TestDeletionWithoutOldValue(t *testing.T) {
 func testDeletion(t *testing.T, remove func(context.Context, *repository) error) {
 	t.Helper()
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 
 	prepare := func() *repository {
 		repo := r.createRepository(t)

@@ -28,7 +28,7 @@ func TestOutage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := startRig(t, withOwnServer, func(_ *testing.T, _ *rig, c *cluster.Config) {
-				c.Extra = "[transactions]\nlease = \"2s\"\nlease_margin = \"1s\"\n" + tc.config
+				c.Extra = "[transactions]\nlease = \"4s\"\nlease_margin = \"1s\"\n" + tc.config
 			})
 			repo := r.createRepository(t)
 			user := newCheckout(t, repo.remote())

@@ -48,7 +48,7 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 func TestStopFinishesWhatRuns(t *testing.T) {
 	t.Parallel()
 
-	r := startRig(t, withSwitchboards)
+	r := startRig(t, withSwitchboards, withPatience)
 	repo, user, release := r.stoppedPush(t)
 	commit := user.mustGit(t, "rev-parse", "HEAD")
 

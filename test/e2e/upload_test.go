@@ -101,7 +101,7 @@ func TestAbortedUploads(t *testing.T) {
 		growth  = 20
 	)
 
-	r := startRig(t)
+	r := startRig(t, withPatience)
 	repo := r.createRepository(t)
 	user := newCheckout(t, repo.remote())
 	commit := user.commit(t, "file", strings.Repeat("some content\n", piece))

@@ -69,16 +69,14 @@ func (s settings) explore(ctx context.Context, output io.Writer) error {
 		return c.length == endless || s.short && c.length != short ||
 			s.only != "" && s.only != c.name
 	})
-	violations := 0
+	violated := make([]bool, len(chosen))
 	err := s.each(ctx, len(chosen), func(ctx context.Context, i int) (string, error) {
 		begun := time.Now()
 		found, err := examine(ctx, chosen[i].macros, "")
 		if err != nil {
 			return "", fmt.Errorf("%s: %w", chosen[i].name, err)
 		}
-		if found.violation != "" {
-			violations++
-		}
+		violated[i] = found.violation != ""
 		return fmt.Sprintf("model: run=%s states=%d seconds=%.0f violation=%q\n%s",
 			chosen[i].name, found.states, time.Since(begun).Seconds(), found.violation,
 			indent(found.steps)), nil
@@ -86,6 +84,7 @@ func (s settings) explore(ctx context.Context, output io.Writer) error {
 	if err != nil {
 		return err
 	}
+	violations := count(violated)
 	err = say(output, "model: properties=%d violations=%d\n", properties, violations)
 	if err == nil && violations > 0 {
 		err = errViolated
@@ -106,21 +105,20 @@ func (s settings) leaveOut(ctx context.Context, output io.Writer) error {
 	chosen := slices.DeleteFunc(rules(), func(r rule) bool {
 		return s.only != "" && s.only != r.macro
 	})
-	found, caught := make([]result, len(chosen)), 0
+	found, matches := make([]result, len(chosen)), make([]bool, len(chosen))
 	err := s.each(ctx, len(chosen), func(ctx context.Context, i int) (string, error) {
 		var err error
 		if found[i], err = examine(ctx, named(chosen[i].run), chosen[i].macro); err != nil {
 			return "", fmt.Errorf("%s: %w", chosen[i].macro, err)
 		}
-		if found[i].violation == chosen[i].violation {
-			caught++
-		}
+		matches[i] = found[i].violation == chosen[i].violation
 		return fmt.Sprintf("switches: rule=%s violation=%q expected=%q\n",
 			chosen[i].macro, found[i].violation, chosen[i].violation), nil
 	}, output)
 	if err != nil {
 		return err
 	}
+	caught := count(matches)
 	err = say(output, "switches: rules=%d caught=%d\n", len(chosen), caught)
 	switch {
 	case err != nil:
@@ -133,8 +131,19 @@ func (s settings) leaveOut(ctx context.Context, output io.Writer) error {
 	return publish(chosen, found, s.write)
 }
 
-// each calls task for each number, several at once; what it returns is printed one by one, and
-// changes to what the tasks share are made one by one as well.
+// count says how many are true.
+func count(all []bool) int {
+	sum := 0
+	for _, one := range all {
+		if one {
+			sum++
+		}
+	}
+	return sum
+}
+
+// each calls task for each number, several at once; what it returns is printed one by one. Tasks
+// share nothing but what is their own by their number.
 func (s settings) each(
 	ctx context.Context, count int,
 	task func(context.Context, int) (string, error), output io.Writer,

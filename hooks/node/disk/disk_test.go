@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -264,10 +265,58 @@ func TestReplace(t *testing.T) {
 		require.NoError(t, err)
 		write(t, filepath.Join(dir, name))
 		require.NoError(t, d.Replace(dir, path))
+		require.NoDirExists(t, dir)
 		require.NoError(t, remove())
 	}
 	require.FileExists(t, filepath.Join(path, "second"))
 	require.NoFileExists(t, filepath.Join(path, "first"))
+}
+
+// TestReplaceFails has nothing to put in the place: what is there stays.
+func TestReplaceFails(t *testing.T) {
+	t.Parallel()
+
+	d, _ := open(t, t.TempDir())
+	path := filepath.Join(d.Root(), "custom_hooks")
+	write(t, filepath.Join(path, "first"))
+	require.ErrorIs(t, d.Replace(filepath.Join(d.Root(), "nothing"), path), os.ErrNotExist)
+	require.FileExists(t, filepath.Join(path, "first"))
+	left, err := os.ReadDir(d.Own("tmp"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+// TestReplaceLeavesNoGap looks at a directory all the time while it is replaced.
+func TestReplaceLeavesNoGap(t *testing.T) {
+	t.Parallel()
+
+	if runtime.GOOS != "linux" {
+		t.Skip("no other system can exchange directories")
+	}
+	d, _ := open(t, t.TempDir())
+	path := filepath.Join(d.Root(), "custom_hooks")
+	write(t, filepath.Join(path, "hook"))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	missing := make(chan int, 1)
+	go func() {
+		found := 0
+		for ctx.Err() == nil {
+			if _, err := os.Stat(path); err != nil {
+				found++
+			}
+		}
+		missing <- found
+	}()
+	for range 50 {
+		dir, remove, err := d.Stage()
+		require.NoError(t, err)
+		write(t, filepath.Join(dir, "hook"))
+		require.NoError(t, d.Replace(dir, path))
+		require.NoError(t, remove())
+	}
+	cancel()
+	require.Zero(t, <-missing)
 }
 
 func TestWalk(t *testing.T) {

@@ -77,22 +77,50 @@ func (d *Disk) Place(dir, path string) error {
 	return d.syncDir(d.root)
 }
 
-// Replace exchanges a directory for another, or puts it where there is none. There is a moment in
-// which neither is there. What was there before is removed.
+// Replace puts a directory in the place of another, or where there is none, and removes what was
+// there before. On Linux, where the file system can, one of them is there at every moment. If the
+// new one cannot be placed, the old one stays.
 func (d *Disk) Replace(dir, path string) error {
+	exchanged, err := exchange(dir, path)
+	if err != nil {
+		return err
+	}
+	if !exchanged {
+		return d.replaceInSteps(dir, path)
+	}
+	if err := d.syncDir(filepath.Dir(path)); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		return fmt.Errorf("remove old directory: %w", err)
+	}
+
+	return nil
+}
+
+func (d *Disk) replaceInSteps(dir, path string) error {
 	old, remove, err := d.Stage()
 	if err != nil {
 		return err
 	}
-	err = os.Rename(path, filepath.Join(old, "old"))
+	away := filepath.Join(old, "old")
+	err = os.Rename(path, away)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return errors.Join(fmt.Errorf("move old directory away: %w", err), remove())
 	}
-	if err := os.Rename(dir, path); err != nil {
-		return errors.Join(fmt.Errorf("place new directory: %w", err), remove())
+	moved := err == nil
+	if err = os.Rename(dir, path); err == nil {
+		return errors.Join(d.syncDir(filepath.Dir(path)), remove())
+	}
+	err = fmt.Errorf("place new directory: %w", err)
+	if moved {
+		if failed := os.Rename(away, path); failed != nil {
+			// It is left where it is, for whoever can still save it.
+			return errors.Join(err, fmt.Errorf("move old directory back: %w", failed))
+		}
 	}
 
-	return errors.Join(d.syncDir(filepath.Dir(path)), remove())
+	return errors.Join(err, remove())
 }
 
 // Remove takes a repository away from its path, durably. The returned function removes what is

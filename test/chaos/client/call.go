@@ -130,14 +130,24 @@ func (a *answer) verdict() Verdict {
 	case strings.Contains(detail, "repository busy"), strings.Contains(detail, "is busy"):
 		return Queued
 	case slices.Contains([]codes.Code{
-		codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition, codes.InvalidArgument,
+		codes.NotFound, codes.AlreadyExists, codes.InvalidArgument,
 	}, status.Code(a.err)):
 		return Declined
-	case a.err == nil && !strings.Contains(detail, "hook"):
+	case slices.Contains([]codes.Code{codes.OK, codes.FailedPrecondition}, status.Code(a.err)) &&
+		!blames(detail):
 		return Declined
 	default:
 		return Failed
 	}
+}
+
+// blames tells whether a failure is not due to what was asked for: a vote was lost, which Git knows
+// as a hook that refuses, or somebody has left a lock behind. Nodes tell of these with the same
+// codes, and Git in the same way, as of references that have moved.
+func blames(detail string) bool {
+	return slices.ContainsFunc([]string{"vote", "hook", ".lock"}, func(sign string) bool {
+		return strings.Contains(detail, sign)
+	})
 }
 
 // invoke is a call: it makes the call with the options of the answer.

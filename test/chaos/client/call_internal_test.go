@@ -75,3 +75,22 @@ func TestResult(t *testing.T) {
 		})
 	}
 }
+
+// TestBlame tells votes that were lost, and locks that were left behind, from references that have
+// moved.
+func TestBlame(t *testing.T) {
+	t.Parallel()
+
+	const cannot = "failed to update ref: error: cannot lock ref 'refs/heads/a': "
+	for reason, verdict := range map[string]Verdict{
+		cannot + "is at 12 but expected 34":                      Declined,
+		cannot + "Unable to create '/a.lock': File exists.":      Failed,
+		"create repository: preparatory vote: it was aborted":    Failed,
+		"transaction hook declined: error voting on transaction": Failed,
+	} {
+		taken := answer{declined: report{"refs/heads/a": reason}}
+		require.Equal(t, verdict, taken.verdict(), reason)
+		told := answer{err: status.Error(codes.FailedPrecondition, reason)}
+		require.Equal(t, verdict, told.verdict(), reason)
+	}
+}

@@ -64,6 +64,26 @@ func TestLaneEndsWithAnError(t *testing.T) {
 	})
 }
 
+// TestNothingIsBrokenAfterTheEnd has a fault whose time comes when the run is over.
+func TestNothingIsBrokenAfterTheEnd(t *testing.T) {
+	t.Parallel()
+
+	in := New(Config{
+		Now:     func() time.Duration { return 0 },
+		Primary: func(context.Context, string) []string { return nil },
+		Report:  func(Fault) {},
+	})
+	broken, mended := 0, 0
+	d := deed{
+		breakIt: func() error { broken++; return nil }, mend: func() error { mended++; return nil },
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	require.NoError(t, in.inflict(ctx, Fault{Kind: Kill, To: "a"}, time.Millisecond, d))
+	cancel()
+	require.NoError(t, in.inflict(ctx, Fault{Kind: Kill, To: "a"}, time.Millisecond, d))
+	require.Equal(t, []int{1, 1, 1}, []int{broken, mended, len(in.Faults())})
+}
+
 func TestTimesAreInRange(t *testing.T) {
 	t.Parallel()
 
