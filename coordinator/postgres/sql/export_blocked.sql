@@ -1,20 +1,13 @@
 -- What keeps the metadata from being at rest: proxies that live, turns that nobody has decided
-<<<<<<< HEAD
--- yet, replicas whose nodes may still act, repositories whose creation is not undone, and those that
--- are on disks still.
+-- yet, replicas whose nodes may still act, repositories whose creation is not undone, those that are
+-- on disks still, and those whose replicas may differ, since a proxy was lost in the middle of
+-- something that nobody votes on, or a recovery has left a doubt: the existing release would believe
+-- all of them.
 SELECT (SELECT count(*) FROM praefect.proxies WHERE lease_ends_at > now()),
        (SELECT count(*) FROM praefect.write_intents),
        (SELECT count(*) FROM praefect.replicas WHERE settles_at > now()),
        (SELECT count(*) FROM praefect.repositories WHERE state = 'creating'),
-       (SELECT count(*) FROM praefect.repositories WHERE state = 'deleting')
-=======
--- yet, replicas whose nodes may still act, repositories whose creation is not undone, and those
--- whose replicas may differ, since a proxy was lost in the middle of something that nobody votes on,
--- or a recovery has left a doubt: the existing release would believe all of them.
-SELECT (SELECT count(*) FROM praefect.proxies WHERE lease_ends_at > now()),
-       (SELECT count(*) FROM praefect.write_intents),
-       (SELECT count(*) FROM praefect.replicas WHERE settles_at > now()),
-       (SELECT count(*) FROM praefect.repositories WHERE state <> 'ready'),
+       (SELECT count(*) FROM praefect.repositories WHERE state = 'deleting'),
        (SELECT count(*)
           FROM (
                    SELECT repository_id FROM praefect.announcements
@@ -24,4 +17,3 @@ SELECT (SELECT count(*) FROM praefect.proxies WHERE lease_ends_at > now()),
                       AND verify_doubtful
                       AND state = 'ready'
                ) AS doubt)
->>>>>>> coord
