@@ -198,15 +198,7 @@ func (v *VirtualStorage) validate(key string, found *findings) {
 	case count > storagesMax:
 		found.addf(key+".node", "not in range: %d nodes are more than %d", count, storagesMax)
 	}
-	if v.MinimumCopies < 0 || v.MinimumCopies > count {
-		found.addf(key+".minimum_copies", "not in range: %d is not between 0 and the number of "+
-			"nodes, %d", v.MinimumCopies, count)
-	}
-	if v.DefaultReplicationFactor > count {
-		found.addf(key+".default_replication_factor", "virtual storage %q has a default "+
-			"replication factor (%d) which is higher than the number of storages (%d)",
-			v.Name, v.DefaultReplicationFactor, count)
-	}
+	v.validateCopies(key, found)
 
 	seen := map[string]bool{}
 	for i, node := range v.Nodes {
@@ -220,6 +212,25 @@ func (v *VirtualStorage) validate(key string, found *findings) {
 		}
 		seen[node.Storage] = true
 		node.validate(here, found)
+	}
+}
+
+// validateCopies reports numbers that cannot be met.
+func (v *VirtualStorage) validateCopies(key string, found *findings) {
+	count, factor := len(v.Nodes), v.DefaultReplicationFactor
+	if v.MinimumCopies < 0 || v.MinimumCopies > count {
+		found.addf(key+".minimum_copies", "not in range: %d is not between 0 and the number of "+
+			"nodes, %d", v.MinimumCopies, count)
+	}
+	if factor > count {
+		found.addf(key+".default_replication_factor", "virtual storage %q has a default "+
+			"replication factor (%d) which is higher than the number of storages (%d)",
+			v.Name, factor, count)
+	}
+	if factor > 0 && factor < v.MinimumCopies {
+		found.tolerate(key+".minimum_copies", "%d is more than the default_replication_factor: a "+
+			"new repository is on %d storages, and as many copies are enough for it",
+			v.MinimumCopies, factor)
 	}
 }
 

@@ -1,6 +1,7 @@
 package configfile_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -126,6 +127,39 @@ func TestValidateOne(t *testing.T) {
 	require.ErrorContains(t, loaded.Validate(),
 		`none of "socket_path", "listen_addr" or "tls_listen_addr" is set`)
 	require.Empty(t, loaded.Findings()[0].Path())
+}
+
+// TestValidateCopies warns of writes that need fewer copies than the file seems to say.
+func TestValidateCopies(t *testing.T) {
+	t.Parallel()
+
+	for factor, want := range map[int]string{
+		0: "",
+		1: "virtual_storage[0].minimum_copies: 2 is more than the default_replication_factor: a " +
+			"new repository is on 1 storages, and as many copies are enough for it",
+		2: "",
+	} {
+		loaded, err := configfile.Load(write(t, fmt.Sprintf(`
+socket_path = "/x"
+[[virtual_storage]]
+name = "v"
+minimum_copies = 2
+default_replication_factor = %d
+[[virtual_storage.node]]
+storage = "a"
+address = "tcp://h:1"
+[[virtual_storage.node]]
+storage = "b"
+address = "tcp://h:2"
+`, factor)))
+		require.NoError(t, err)
+		require.NoError(t, loaded.Validate())
+		var said []string
+		for _, finding := range loaded.Warnings() {
+			said = append(said, finding.String())
+		}
+		require.Equal(t, want, strings.Join(said, "\n"))
+	}
 }
 
 func TestFindingPath(t *testing.T) {
