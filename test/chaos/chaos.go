@@ -300,7 +300,7 @@ func (s *session) judge(ctx context.Context) (summary, error) {
 		return summary{}, err
 	}
 	result.Unresolved = append(result.Unresolved, crashes...)
-	if err := s.world.LookAgain(ctx); err != nil {
+	if err := s.world.LookAgain(ctx, s.proxies); err != nil {
 		result.Unresolved = append(result.Unresolved, err.Error())
 	}
 	s.recorder.Add(s.ending(result)...)

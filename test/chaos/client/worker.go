@@ -18,6 +18,7 @@ type worker struct {
 	number     int
 	random     *rand.Rand
 	connection *connection // nil when there is none
+	calls      int         // how many are made through one
 	guest      guest
 	// deadline is that of reads. Who is patient keeps a connection on which calls take too long: it
 	// may be just some of them.
@@ -29,14 +30,14 @@ type worker struct {
 
 func newWorker(world *World, number int) *worker {
 	return &worker{
-		world: world, number: number, deadline: world.ReadDeadline,
+		world: world, number: number, deadline: world.ReadDeadline, calls: callsPerConnection,
 		random: rand.New(rand.NewPCG(world.Seed, uint64(number))),
 	}
 }
 
 // connect returns the worker's connection, a new one now and then.
 func (w *worker) connect() (*connection, error) {
-	if w.connection != nil && w.connection.calls >= callsPerConnection {
+	if w.connection != nil && w.connection.calls >= w.calls {
 		w.close()
 	}
 	if w.connection == nil {
