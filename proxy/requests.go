@@ -84,8 +84,9 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 		kind.method = "/" + unknown + "/" + unknown
 	}
 	service, name, _ := method.Split(kind.method)
-	counter := r.vector.WithLabelValues(kind.client, service, name, kind.site, kind.version,
-		kind.code.String(), kind.deadline, word(called.Operation), word(called.Scope))
+	counter := r.vector.WithLabelValues(legible(kind.client), service, name, legible(kind.site),
+		kind.version, kind.code.String(), legible(kind.deadline), word(called.Operation),
+		word(called.Scope))
 	if len(known) < requestSeriesMax {
 		more := maps.Clone(known)
 		more[kind] = counter
@@ -93,6 +94,9 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 	}
 	return counter
 }
+
+// legible makes a label of any bytes: the library panics at what is no UTF-8.
+func legible(text string) string { return strings.ToValidUTF8(text, "?") }
 
 // word is what a class is called, if it has a name.
 func word(class fmt.Stringer) string {

@@ -66,6 +66,16 @@ func TestRequestsAreBounded(t *testing.T) {
 	require.Len(t, *r.known.Load(), requestSeriesMax)
 }
 
+// TestRequestsOfAnyBytes counts a client that says of itself what is no text. Nothing keeps it from
+// that, with a token or without one.
+func TestRequestsOfAnyBytes(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	r.count(calling(refExistsName, "client_name", "caf\xe9", "call_site", "\xff", "deadline_type",
+		"\xfe"), true, codes.OK)
+	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
+}
+
 // TestCountingTakesNoMemory counts a call of a known kind.
 func TestCountingTakesNoMemory(t *testing.T) { //nolint:paralleltest // It counts allocations.
 	r := newRequests(method.Builtin())
