@@ -126,6 +126,8 @@ func (a *around) enter(ctx context.Context, name, kind string) (context.Context,
 func (a *around) stream(
 	server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler,
 ) error {
+	// The name is the client's to choose, and becomes a label.
+	info.FullMethod = legible(info.FullMethod)
 	called, known := a.methods.Lookup(info.FullMethod)
 	kind := method.StreamType(info.IsClientStream, info.IsServerStream)
 	if known {

@@ -18,6 +18,8 @@ const (
 	// requestSeriesMax bounds the series of requests: what clients say about themselves is theirs
 	// to choose. It is several times what an installation of GitLab has.
 	requestSeriesMax = 10_000
+	// requestTextMax bounds what a client says in one series, in bytes.
+	requestTextMax = 1 << 10
 	// unknown stands for what a client does not say, other for what is too much.
 	unknown = "unknown"
 	other   = "other"
@@ -75,28 +77,33 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 	defer r.mu.Unlock()
 	known := *r.known.Load()
 	called, found := r.methods.Lookup(kind.method)
-	if len(known) >= requestSeriesMax {
+	if len(known) >= requestSeriesMax ||
+		len(kind.client)+len(kind.site)+len(kind.deadline) > requestTextMax {
 		// Methods, codes and the rest are few.
 		kind.client, kind.site, kind.deadline = other, other, other
 	}
 	if !found {
 		called = &method.Method{}
-		kind.method = "/" + unknown + "/" + unknown
+		kind.method = stranger
 	}
 	if counter, ok := known[kind]; ok {
 		// It has come in between, or is that of all methods which are not in the table.
 		return counter
 	}
 	service, name, _ := method.Split(kind.method)
-	counter := r.vector.WithLabelValues(kind.client, service, name, kind.site, kind.version,
-		kind.code.String(), kind.deadline, word(called.Operation), word(called.Scope))
-	if len(known) < requestSeriesMax {
+	counter := r.vector.WithLabelValues(legible(kind.client), service, name, legible(kind.site),
+		kind.version, kind.code.String(), legible(kind.deadline), word(called.Operation),
+		word(called.Scope))
+	if _, again := known[kind]; !again && len(known) < requestSeriesMax {
 		more := maps.Clone(known)
 		more[kind] = counter
 		r.known.Store(&more)
 	}
 	return counter
 }
+
+// legible makes a label of any bytes: the library panics at what is no UTF-8.
+func legible(text string) string { return strings.ToValidUTF8(text, "?") }
 
 // word is what a class is called, if it has a name.
 func word(class fmt.Stringer) string {

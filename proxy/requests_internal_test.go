@@ -79,6 +79,28 @@ func TestUnknownMethodsAreOneKind(t *testing.T) {
 	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
 }
 
+// TestRequestsOfAnyLength counts clients that say much of themselves, each something else.
+func TestRequestsOfAnyLength(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	much := strings.Repeat("x", requestTextMax)
+	for i := range 100 {
+		r.count(calling(refExistsName, "client_name", fmt.Sprint(much, i)), false, codes.OK)
+	}
+	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
+	require.Len(t, *r.known.Load(), 1)
+}
+
+// TestRequestsOfAnyBytes counts a client that says of itself what is no text. Nothing keeps it from
+// that, with a token or without one.
+func TestRequestsOfAnyBytes(t *testing.T) {
+	t.Parallel()
+	r := newRequests(method.Builtin())
+	r.count(calling(refExistsName, "client_name", "caf\xe9", "call_site", "\xff", "deadline_type",
+		"\xfe"), true, codes.OK)
+	require.Equal(t, 1, testutil.CollectAndCount(r.vector))
+}
+
 // TestCountingTakesNoMemory counts a call of a known kind.
 func TestCountingTakesNoMemory(t *testing.T) { //nolint:paralleltest // It counts allocations.
 	r := newRequests(method.Builtin())

@@ -141,10 +141,11 @@ func (s *Server) prepare() error {
 		}
 	}
 	verifier := s.dependencies.Verifier
+	named := newStrangers(s.dependencies.Handler.Methods)
 	s.options = []grpc.ServerOption{
 		grpc.ForceServerCodecV2(relay.NewCodec()),
 		grpc.UnknownServiceHandler(s.dependencies.Handler.Serve),
-		grpc.ChainStreamInterceptor(around.stream, calls.StreamServerInterceptor(),
+		grpc.ChainStreamInterceptor(around.stream, named.counted(calls.StreamServerInterceptor()),
 			around.streamStatus, verifier.Stream),
 		grpc.ChainUnaryInterceptor(around.unary, calls.UnaryServerInterceptor(),
 			around.unaryStatus, verifier.Unary),

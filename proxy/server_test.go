@@ -231,6 +231,18 @@ func TestServerSurvivesAPanic(t *testing.T) {
 			"# TYPE "+panics+" counter\n"+panics+" 1\n"), panics))
 }
 
+// TestServerSurvivesAnyName calls a method whose name is no text.
+func TestServerSurvivesAnyName(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t)
+	c.onAll(refExists, answerRefExists)
+	err := c.client.Invoke(t.Context(), "/nonsense.Service/\xff", extraRequest(),
+		&gitalypb.RefExistsResponse{})
+	require.Equal(t, codes.Unimplemented, status.Code(err))
+	_, err = c.refExists(t.Context())
+	require.NoError(t, err)
+}
+
 func TestServerMetrics(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t)

@@ -97,8 +97,8 @@ func (c *Census) showUnavailable(tallies []coordinator.Tally) []prometheus.Metri
 	return metrics
 }
 
-// showRepairs leaves out storages that are not configured any more: rows of their replicas stay, and
-// nobody repairs them.
+// showRepairs leaves out storages that are not configured any more: rows of their replicas stay,
+// and nobody repairs them.
 func (c *Census) showRepairs(tallies []coordinator.Tally) []prometheus.Metric {
 	configured := c.Cluster.Places(nil)
 	metrics := make([]prometheus.Metric, 0, len(tallies))

@@ -42,7 +42,7 @@ type ExportRequest struct {
 	Target Config
 	// DryRun changes nothing.
 	DryRun bool
-	// Leave goes on while repositories are being removed, and leaves what there is of them on disks.
+	// Leave goes on while repositories are being removed, and leaves what disks have of them.
 	Leave bool
 	// Progress, if not nil, is told how many repositories were written so far.
 	Progress func(repositories int)

@@ -213,8 +213,8 @@ func TestReturn(t *testing.T) {
 		e.rows(t, "SELECT count(*)::text FROM public.replication_queue"))
 }
 
-// TestReturnWithoutNode goes back while a repository waits for its removal from a node that does not
-// come back: nothing else would ever end that.
+// TestReturnWithoutNode goes back while a repository waits for its removal from a node that does
+// not come back: nothing else would ever end that.
 func TestReturnWithoutNode(t *testing.T) {
 	t.Parallel()
 	e := newExisting(t)

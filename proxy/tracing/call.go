@@ -169,8 +169,9 @@ func fail(span trace.Span, err error) {
 // text returns what an error says, within bounds.
 func text(err error) string {
 	said := status.Convert(err).Message()
-	if len(said) <= textMax {
-		return said
-	}
-	return strings.ToValidUTF8(said[:textMax], "")
+	return legible(said[:min(len(said), textMax)])
 }
+
+// legible makes text of any bytes: spans are exported many together, and not one of them if
+// something is no UTF-8.
+func legible(said string) string { return strings.ToValidUTF8(said, "?") }

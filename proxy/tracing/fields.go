@@ -25,7 +25,7 @@ func attributes(fields []zap.Field) []attribute.KeyValue {
 func attributeOf(name string, value any) attribute.KeyValue {
 	switch value := value.(type) {
 	case string:
-		return attribute.String(name, value)
+		return attribute.String(name, legible(value))
 	case int64:
 		return attribute.Int64(name, value)
 	case uint64:

@@ -6,12 +6,14 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	wire "go.opentelemetry.io/proto/otlp/trace/v1"
@@ -215,6 +217,19 @@ func TestManySteps(t *testing.T) {
 	require.NoError(t, r.Close())
 	require.Len(t, to.spans, 257)
 	require.InDelta(t, 44, r.counted(t, "left_out"), 0)
+}
+
+// TestAnyBytes has a client that sends what is no text.
+func TestAnyBytes(t *testing.T) {
+	t.Parallel()
+	to := &recorder{}
+	r := newRig(t, to, 1)
+	_, call := r.Arrive(t.Context(), method, nil)
+	call.Depart(status.Error(codes.Internal, "caf\xe9"), zap.String("correlation_id", "\xff"))
+	require.NoError(t, r.Close())
+	span := to.named(t, strings.TrimPrefix(method, "/"))
+	require.Equal(t, "caf?", span.Status.Description)
+	require.Contains(t, span.Attributes, attribute.String("praefect.correlation_id", "?"))
 }
 
 func TestRefusals(t *testing.T) {
