@@ -87,13 +87,26 @@ func (c *Coordinator) create(
 		Everywhere:   group.config.DefaultReplicationFactor == 0,
 		Incarnation:  incarnation,
 	}
-	if err := c.store.Create(ctx, creation); err != nil {
+	if err := c.insert(ctx, creation); err != nil {
 		return nil, err
 	}
 	failpoint.Hit(failpoint.RowInserted)
 	write := c.newCreation(group, creation, chosen, additional)
 	write.options.Caller = options.Caller
 	return write, nil
+}
+
+// insert takes the path. As with a turn the statement is not given up when its caller loses
+// interest. If its answer is lost, the row may be there, and would hold the path for as long as
+// this process lives.
+func (c *Coordinator) insert(ctx context.Context, creation Creation) error {
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
+	defer cancel()
+	err := c.store.Create(bounded, creation)
+	if errors.Is(err, ErrMetadataUnavailable) {
+		c.leftovers.add(leftover{repository: creation.ID, undo: true})
+	}
+	return err
 }
 
 // placeRepository also returns the path of the additional repository.

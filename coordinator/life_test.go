@@ -98,6 +98,24 @@ func TestCreationFails(t *testing.T) {
 	}
 }
 
+// TestCreationUnanswered takes a path by a statement whose answer is lost: the client is told that
+// nothing was created, and the path is free again soon.
+func TestCreationUnanswered(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := setup(t, coordinator.Config{})
+		defer r.run(t)()
+		r.store.set(func(s *store) { s.unanswered = 1 })
+		_, err := r.BeginCreation(t.Context(), key(), coordinator.CreationOptions{})
+		require.ErrorIs(t, err, coordinator.ErrMetadataUnavailable)
+		<-time.After(time.Second)
+		require.Len(t, r.removals(t), 1)
+		finish(t, r.create(t, coordinator.CreationOptions{}), coordinator.Result{
+			PrimaryOK: true, OK: []transaction.Voter{"a", "b", "c"},
+		}, coordinator.OutcomeRecorded)
+	})
+}
+
 // TestCreationNotVoted ends well on the primary, while its votes were lost.
 func TestCreationNotVoted(t *testing.T) {
 	t.Parallel()

@@ -59,6 +59,8 @@ type store struct {
 	calls map[string]int
 	// outages makes so many records fail before they are applied, lost so many after.
 	outages, lost int
+	// unanswered makes so many creations fail after they are begun.
+	unanswered int
 	// forgets makes every record one that is in the tail that a failover loses.
 	forgets bool
 	// down makes every record, and the completion of creations, fail; away everything about turns,
@@ -113,6 +115,20 @@ func (s *store) Load(
 ) (coordinator.Repository, error) {
 	s.count("load")
 	return s.Store.Load(ctx, id)
+}
+
+func (s *store) Create(ctx context.Context, creation coordinator.Creation) error {
+	s.count("create")
+	if err := s.Store.Create(ctx, creation); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unanswered == 0 {
+		return nil
+	}
+	s.unanswered--
+	return coordinator.ErrMetadataUnavailable
 }
 
 func (s *store) OpenTurn(
