@@ -34,7 +34,7 @@ func (w *Write) account(result Result, outcome Outcome, failure error) {
 			Correlation: w.options.Caller.Correlation, Transaction: result.Transaction,
 			Outcome: outcome.String(), Writes: result.Votes.Recorded,
 			Generation: end.recorded.Generation, Primary: end.primary,
-			Cause: clip(end.cause()),
+			Cause: Clip(end.cause()),
 		},
 	}
 	if end.primary != w.plan.Primary {
@@ -173,7 +173,7 @@ func (e ended) reason(storage transaction.Voter, vote transaction.VoterSummary) 
 // failed says how the call on a node failed, if it did.
 func (e ended) failed(storage transaction.Voter) string {
 	if err, ok := e.result.Failures[storage]; ok {
-		return clip("its call failed: " + err.Error())
+		return Clip("its call failed: " + err.Error())
 	}
 	return ""
 }

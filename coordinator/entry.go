@@ -113,8 +113,8 @@ type EntryReplica struct {
 // entryTextMax bounds the texts of an entry, which nodes and clients may have written.
 const entryTextMax = 400
 
-// clip makes a text fit for the journal: bounded, and nothing that a database refuses.
-func clip(text string) string {
+// Clip makes a text fit for any store: bounded, and nothing in it that a database refuses.
+func Clip(text string) string {
 	if len(text) > entryTextMax {
 		cut := entryTextMax
 		for cut > 0 && !utf8.RuneStart(text[cut]) {
@@ -131,11 +131,11 @@ func (e Entry) Clipped() Entry {
 	for _, text := range []*string{
 		&d.Kind, &d.Method, &d.Correlation, &d.Outcome, &d.Cause,
 	} {
-		*text = clip(*text)
+		*text = Clip(*text)
 	}
 	replicas := make([]EntryReplica, len(d.Replicas))
 	for i, replica := range d.Replicas {
-		replica.Reason = clip(replica.Reason)
+		replica.Reason = Clip(replica.Reason)
 		replicas[i] = replica
 	}
 	d.Replicas = replicas

@@ -3,6 +3,7 @@ package metadatatest
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -239,13 +240,18 @@ func testRepairDeleted(t *testing.T, store coordinator.Store) {
 	require.Empty(t, claimAll(t, store, long, third))
 }
 
+// testRepairPostponed counts failures, whatever bytes nodes put into their errors: names of
+// references need not be text.
 func testRepairPostponed(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository, claim := claimed(t, store)
-	for failures := range 3 {
+	for failures, failure := range []string{
+		"no space left", "cannot lock ref 'refs/heads/caf\xe9'",
+		"nothing\x00" + strings.Repeat(".", 1<<20),
+	} {
 		require.Equal(t, failures, claim.Failures)
 		require.NoError(t, store.PostponeRepair(t.Context(), claim,
-			coordinator.Postponement{Failure: "no space left"}))
+			coordinator.Postponement{Failure: failure}))
 		claim = claimAll(t, store, long, third)[0]
 	}
 	require.NoError(t, store.PostponeRepair(t.Context(), claim, coordinator.Postponement{}))

@@ -69,7 +69,8 @@ func (s *Store) PostponeRepair(
 	ctx context.Context, claim coordinator.RepairClaim, postponement coordinator.Postponement,
 ) error {
 	return s.claimed(ctx, postponeRepairSQL, claim, arguments{
-		"delay": milliseconds(postponement.Delay), "failure": postponement.Failure,
+		"delay":   milliseconds(postponement.Delay),
+		"failure": coordinator.Clip(postponement.Failure),
 	})
 }
 
