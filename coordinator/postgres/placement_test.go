@@ -249,6 +249,8 @@ func TestEnrolment(t *testing.T) {
 	require.Len(t, after.Replicas, 4)
 	for _, replica := range after.Replicas {
 		require.True(t, replica.Assigned)
+		require.Equal(t, replica.Storage == "d", replica.Filling,
+			"only what is not there yet is no copy that a write has to wait for")
 	}
 	due, err := store.DueRepairs(t.Context(), 10)
 	require.NoError(t, err)

@@ -1,7 +1,7 @@
 -- Assigns a repository that is meant to be everywhere to one of the configured storages that are
--- missing, if it has copies enough to be written with one more that has to be filled first: a
--- majority of the assigned. The repository is locked. No turn is needed: neither generation, epoch
--- nor primary change.
+-- missing, if a majority of the assigned would be current with it as well; where it is not current,
+-- it is filling until it is, so that the repository stays as writable as it was. The repository is
+-- locked. No turn is needed: neither generation, epoch nor primary change.
 WITH base AS (
     SELECT r.id, r.virtual_storage, r.generation,
            (SELECT least(count(*), 999)
@@ -35,11 +35,13 @@ WITH base AS (
 ), added AS (
     INSERT INTO praefect.replicas AS p
            (repository_id, virtual_storage, storage, generation, assigned, repair_due_at,
-            repair_rank)
-    SELECT missing.id, missing.virtual_storage, missing.storage, -1, true, now(), missing.rank
+            repair_rank, filling)
+    SELECT missing.id, missing.virtual_storage, missing.storage, -1, true, now(), missing.rank,
+           true
       FROM missing
         ON CONFLICT (repository_id, storage) DO UPDATE
        SET assigned      = true,
+           filling       = p.generation < (SELECT base.generation FROM base),
            repair_due_at = CASE WHEN p.generation < (SELECT base.generation FROM base)
                                 THEN coalesce(p.repair_due_at, now()) END
      WHERE NOT p.assigned
