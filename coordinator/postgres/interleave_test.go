@@ -190,6 +190,26 @@ func TestRecordAfterAdoption(t *testing.T) {
 	require.Equal(t, coordinator.Generation(0), s.load(t).Generation)
 }
 
+// TestHastenDuringRecord moves repairs while a record is about to change the same replicas: it waits
+// before it has locked any of them, as the record may lock them in another order.
+func TestHastenDuringRecord(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.open(t, 1)
+	_, err := s.store.Record(t.Context(), s.outcome(1, "a"))
+	require.NoError(t, err)
+	s.hold(t, "SELECT FROM praefect.repositories FOR NO KEY UPDATE")
+	require.NoError(t, s.during(t, func() error {
+		return s.store.HastenRepair(t.Context(), s.id, map[coordinator.Storage]time.Duration{
+			"b": 0, "c": 0,
+		})
+	}, func() {
+		_, err := s.watch.Exec(t.Context(),
+			"SELECT FROM praefect.replicas FOR UPDATE NOWAIT")
+		require.NoError(t, err)
+	}))
+}
+
 // TestRecordDuringEnlistment has a proxy begin while a record waits to number its invalidation. The
 // proxy may have loaded what was before the record, so it is awaited.
 func TestRecordDuringEnlistment(t *testing.T) {

@@ -129,9 +129,10 @@ func (s *Store) HastenRepair(
 	delays map[coordinator.Storage]time.Duration,
 ) error {
 	storages, values := split(delays)
-	return s.execute(ctx, hastenSQL, arguments{
+	_, err := s.changedLocked(ctx, int64(id), hastenSQL, arguments{
 		"id": int64(id), "storages": storages, "delays": values,
 	})
+	return err
 }
 
 // Elect implements [coordinator.Recorder].
