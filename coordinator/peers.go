@@ -59,8 +59,8 @@ func (c *Coordinator) awaitAcknowledged(ctx context.Context, awaited Sequence) {
 }
 
 const (
-	// recentMax and recentAge bound what is remembered of records: more than a store that fails
-	// over can lose.
+	// recentMax and recentAge say of how many repositories, and for how long, records are remembered:
+	// more than a store that fails over can lose. For a moment there may be twice as many.
 	recentMax = 10_000
 	recentAge = 10 * time.Minute
 )
@@ -69,7 +69,8 @@ const (
 type recent struct {
 	mu     sync.Mutex // guards the fields below
 	writes map[RepositoryID]recentWrite
-	order  []RepositoryID
+	// order has the repository of each write, the latest last; see [recent.compact].
+	order []RepositoryID
 }
 
 // recentWrite is the last write of a repository.
@@ -78,6 +79,8 @@ type recentWrite struct {
 	// asked are all that may hold something of the repository.
 	asked []Storage
 	at    time.Time
+	// place is where it is in the order.
+	place int
 }
 
 func newRecent() *recent { return &recent{writes: map[RepositoryID]recentWrite{}} }
@@ -86,14 +89,40 @@ func (r *recent) add(kept Kept, asked []Storage) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.writes[kept.Repository]; !known {
-		r.order = append(r.order, kept.Repository)
+	r.writes[kept.Repository] = recentWrite{
+		kept: kept, asked: asked, at: now, place: len(r.order),
 	}
-	r.writes[kept.Repository] = recentWrite{kept: kept, asked: asked, at: now}
-	for len(r.order) > recentMax {
-		delete(r.writes, r.order[0])
-		r.order = r.order[1:]
+	r.order = append(r.order, kept.Repository)
+	if len(r.order) >= 2*recentMax {
+		r.compact()
 	}
+}
+
+// compact forgets the repositories whose last write is the longest ago, and of the others all
+// writes but the last. It is done once in many writes, as it looks at all of them.
+func (r *recent) compact() {
+	latest := r.latest()
+	surplus := max(0, len(latest)-recentMax)
+	for _, id := range latest[:surplus] {
+		delete(r.writes, id)
+	}
+	r.order = append(r.order[:0], latest[surplus:]...)
+	for place, id := range r.order {
+		write := r.writes[id]
+		write.place = place
+		r.writes[id] = write
+	}
+}
+
+// latest lists each repository once, in the order of their last writes.
+func (r *recent) latest() []RepositoryID {
+	latest := make([]RepositoryID, 0, len(r.writes))
+	for place, id := range r.order {
+		if r.writes[id].place == place {
+			latest = append(latest, id)
+		}
+	}
+	return latest
 }
 
 // confirm adds a holder that was late.
@@ -112,7 +141,7 @@ func (r *recent) list() []recentWrite {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var found []recentWrite
-	for _, id := range r.order {
+	for _, id := range r.latest() {
 		if write := r.writes[id]; time.Since(write.at) <= recentAge {
 			found = append(found, write)
 		}
