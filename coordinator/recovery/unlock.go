@@ -20,6 +20,9 @@ const (
 	noLocks   = "locks: none"
 )
 
+// lookRarely is how many settle times pass at most between two looks for locks.
+const lookRarely = 8
+
 // unlock brings replicas back on which a write has left its locks behind: a node whose call breaks
 // off while it waits for the verdict ends Git at once, and nobody removes the locks for an hour.
 // Such a replica is equal to the others, but a reference of it cannot be written. So it is outdated
@@ -44,7 +47,7 @@ func (w *Worker) unlock(
 		Worker: w, id: repository.ID, key: repository.Key, log: log,
 		seen: map[coordinator.Storage]lock{},
 	}
-	for sleep(ctx, w.config.Settle/2) {
+	for pause := w.config.Settle / 2; sleep(ctx, pause); pause = u.pause(pause) {
 		done, err := u.step(ctx)
 		if err != nil && ctx.Err() == nil {
 			log.Info("locks are looked for again", zap.Error(err))
@@ -53,6 +56,15 @@ func (w *Worker) unlock(
 			return
 		}
 	}
+}
+
+// pause is short while there are locks. Otherwise others are waited for, a node that is away or a
+// repair, and after a proxy has died that may be so for all repositories that it wrote to.
+func (u *unlocking) pause(before time.Duration) time.Duration {
+	if len(u.seen) > 0 {
+		return u.config.Settle / 2
+	}
+	return min(2*before, lookRarely*u.config.Settle)
 }
 
 // beginUnlocking returns false if somebody looks for locks of the repository already.

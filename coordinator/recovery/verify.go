@@ -43,7 +43,8 @@ func (w *Worker) verify(ctx context.Context, verification coordinator.Verificati
 		}
 	}
 	w.metrics.verifications.WithLabelValues(string(repository.Key.VirtualStorage), result).Inc()
-	if verification.Doubtful {
+	if verification.Doubtful && (result == resultEqual || result == resultDropped) {
+		// Only now, as this takes the place of other comparisons.
 		w.unlock(bounded, repository, c.log)
 	}
 }

@@ -190,6 +190,29 @@ func TestDoubtful(t *testing.T) {
 	}
 }
 
+// TestDoubtTakesNoRoom has a replica in doubt whose node is away: nothing can be decided before it
+// is back, and other comparisons go on meanwhile.
+func TestDoubtTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.repository(t, 1001, "other.git")
+		w.disks.set(func(d *disks) { d.sick["c"] = true })
+		require.NoError(t, w.store.Settle(t.Context(), 1000, coordinator.Settling{
+			Storages: storages{"a", "b", "c"},
+		}))
+		require.NoError(t, w.store.ScheduleVerification(t.Context(), 1001, time.Second))
+		p := w.prepare(t, "p")
+		defer w.work(t, p, nil, recovery.Config{Verifications: 1})()
+		<-time.After(5 * time.Second)
+		compared := map[any]int{}
+		for _, entry := range p.logs.FilterMessageSnippet("could not be compared").All() {
+			compared[entry.ContextMap()["relative_path"]]++
+		}
+		require.Equal(t, map[any]int{path: 1, "other.git": 1}, compared)
+	})
+}
+
 // TestSplitEnds has replicas differ without a majority until an operator has decided.
 func TestSplitEnds(t *testing.T) {
 	t.Parallel()
