@@ -24,6 +24,7 @@ var (
 const (
 	stateUniqueViolation = "23505"
 	stateReadOnly        = "25006"
+	stateIdle            = "25P03"
 	stateAdminShutdown   = "57P01"
 	stateCrashShutdown   = "57P02"
 	stateCannotConnect   = "57P03"
@@ -98,7 +99,7 @@ func pathTaken(err error) bool {
 func unavailable(err error) bool {
 	if state := sqlState(err); state != "" {
 		return stale(err) || state == stateSerialization || state == stateDeadlock ||
-			state == stateCanceled ||
+			state == stateCanceled || state == stateIdle ||
 			strings.HasPrefix(state, classConnection) || strings.HasPrefix(state, classResources)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||

@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,8 +19,9 @@ const other = coordinator.Incarnation(2)
 
 // scene is a repository on a store, and a second connection that gets in between.
 type scene struct {
-	store *postgres.Store
-	id    coordinator.RepositoryID
+	config postgres.Config
+	store  *postgres.Store
+	id     coordinator.RepositoryID
 	// beside holds a transaction open; watch looks at what the server does.
 	beside, watch *pgx.Conn
 	held          pgx.Tx
@@ -27,7 +30,7 @@ type scene struct {
 func newScene(t *testing.T) *scene {
 	t.Helper()
 	config := pgtest.Migrated(t)
-	s := &scene{store: open(t, config), id: creation("a.git").ID}
+	s := &scene{config: config, store: open(t, config), id: creation("a.git").ID}
 	s.beside = connect(t, pgtest.Server(t).DSN(config.DBName))
 	s.watch = connect(t, pgtest.Server(t).DSN(config.DBName))
 	enlist(t, s.store)
@@ -190,8 +193,8 @@ func TestRecordAfterAdoption(t *testing.T) {
 	require.Equal(t, coordinator.Generation(0), s.load(t).Generation)
 }
 
-// TestHastenDuringRecord moves repairs while a record is about to change the same replicas: it waits
-// before it has locked any of them, as the record may lock them in another order.
+// TestHastenDuringRecord moves repairs while a record is about to change the same replicas: it
+// waits before it has locked any of them, as the record may lock them in another order.
 func TestHastenDuringRecord(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -257,6 +260,56 @@ func TestRenewAfterEnd(t *testing.T) {
 		})
 		return err
 	}, func() {}), coordinator.ErrLeaseLost)
+}
+
+// freezer is a process that freezes in front of the end of its next transaction.
+type freezer struct {
+	tracer
+
+	once         sync.Once
+	frozen, thaw chan struct{}
+}
+
+func (f *freezer) TraceQueryStart(
+	ctx context.Context, connection *pgx.Conn, data pgx.TraceQueryStartData,
+) context.Context {
+	if data.SQL == "commit" {
+		f.once.Do(func() {
+			close(f.frozen)
+			<-f.thaw
+		})
+	}
+	return f.tracer.TraceQueryStart(ctx, connection, data)
+}
+
+// TestFrozenResolution has a process freeze in the middle of a decision, which locks the
+// repository: it is free again soon, and the decision not made. This takes five seconds.
+func TestFrozenResolution(t *testing.T) {
+	t.Parallel()
+	s := newScene(t)
+	s.open(t, 1)
+	frozen := &freezer{frozen: make(chan struct{}), thaw: make(chan struct{})}
+	config := s.config
+	config.Tracer = frozen
+	freezing := open(t, config)
+	thaw := sync.OnceFunc(func() { close(frozen.thaw) })
+	t.Cleanup(thaw)
+	done := make(chan error, 1)
+	go func() {
+		_, err := freezing.Resolve(t.Context(), coordinator.Resolution{
+			Repository: s.id, Write: 1, Owner: self, Epoch: 1, Primary: "a",
+			Keep: []coordinator.Storage{"a", "b", "c"},
+		})
+		done <- err
+	}()
+	<-frozen.frozen
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		_, err := s.store.OpenTurn(t.Context(), s.turn(2))
+		require.ErrorIs(c, err, coordinator.ErrTurnTaken)
+	}, time.Minute, 10*time.Millisecond)
+	thaw()
+	require.ErrorIs(t, <-done, coordinator.ErrMetadataUnavailable)
+	require.Equal(t, coordinator.Generation(0), s.load(t).Generation)
 }
 
 // TestAdoptionPassesOver does not wait for a repository that somebody is changing.

@@ -54,8 +54,9 @@ func scanAdoption(row pgx.CollectableRow) (coordinator.Adoption, error) {
 	return a, nil
 }
 
-// Resolve implements [coordinator.Recoverer]. It is a transaction of several statements, because
-// who settles depends on what the intent says.
+// Resolve implements [coordinator.Recoverer]. It is a transaction of several round trips, because
+// who settles depends on what the intent says; so the repository is locked while the server waits
+// for this process.
 func (s *Store) Resolve(
 	ctx context.Context, resolution coordinator.Resolution,
 ) (coordinator.Recorded, error) {
@@ -98,6 +99,9 @@ func resolve(
 	err := exchange(ctx, tx, func(a *answers) error {
 		err := a.skip()
 		if err == nil {
+			err = a.skip()
+		}
+		if err == nil {
 			row, err = first(a, scanRecorded)
 		}
 		if err == nil {
@@ -105,7 +109,8 @@ func resolve(
 		}
 		return err
 	}, []statement{
-		lock(resolution.Repository), {text, parameters}, behindOf(resolution.Repository),
+		{boundIdleSQL, arguments{}}, lock(resolution.Repository), {text, parameters},
+		behindOf(resolution.Repository),
 	})
 	if err != nil {
 		return recordedRow{}, err

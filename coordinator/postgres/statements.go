@@ -19,6 +19,9 @@ var pathsSQL string
 //go:embed sql/lock.sql
 var lockSQL string
 
+//go:embed sql/bound_idle.sql
+var boundIdleSQL string
+
 //go:embed sql/open_turn.sql
 var openTurnSQL string
 
