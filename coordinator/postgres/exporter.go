@@ -89,7 +89,7 @@ type exportRun struct {
 
 // atRest returns an error while anybody may change the metadata.
 func atRest(ctx context.Context, conn querier) error {
-	type blocked struct{ Proxies, Turns, Settling, Unready int }
+	type blocked struct{ Proxies, Turns, Settling, Unready, Doubts int }
 	found, err := rowsOf(ctx, conn, statement{exportBlockedSQL, arguments{}},
 		pgx.RowToStructByPos[blocked])
 	switch {
@@ -97,8 +97,9 @@ func atRest(ctx context.Context, conn querier) error {
 		return err
 	case found[0] != (blocked{}):
 		return fmt.Errorf("%w: %d proxies serve, %d turns are open, %d replicas settle, "+
-			"%d repositories are being created or removed", ErrNotAtRest,
-			found[0].Proxies, found[0].Turns, found[0].Settling, found[0].Unready)
+			"%d repositories are being created or removed, and the replicas of %d are to be "+
+			"compared by a proxy", ErrNotAtRest, found[0].Proxies, found[0].Turns,
+			found[0].Settling, found[0].Unready, found[0].Doubts)
 	}
 	return nil
 }

@@ -213,6 +213,39 @@ func TestReturn(t *testing.T) {
 		e.rows(t, "SELECT count(*)::text FROM public.replication_queue"))
 }
 
+// TestReturnInDoubt has a proxy die in the middle of a call that nobody votes on. Its replicas may
+// differ, so nobody goes back before they are compared.
+func TestReturnInDoubt(t *testing.T) {
+	t.Parallel()
+	e := newExisting(t)
+	_, err := e.config.Import(t.Context(), e.request())
+	require.NoError(t, err)
+	enlist(t, e.store)
+	require.NoError(t, e.store.Announce(t.Context(), coordinator.Announcement{
+		Write: 1, Repository: 1, Incarnation: self,
+		Participants: []coordinator.Storage{"gitaly-1", "gitaly-2"},
+	}))
+	require.NoError(t, e.store.Resign(t.Context(), self))
+	refused := func(why string) {
+		t.Helper()
+		_, err := e.config.Export(t.Context(), postgres.ExportRequest{Target: e.config})
+		require.ErrorIs(t, err, postgres.ErrNotAtRest, why)
+		require.ErrorContains(t, err, "replicas of 1 are to be compared")
+	}
+	refused("nobody has found the call")
+	count, err := e.store.AdoptAnnouncements(t.Context(), 10, 0)
+	require.NoError(t, err)
+	require.Equal(t, 1, count)
+	refused("nobody has compared the replicas")
+	due, err := e.store.ClaimVerifications(t.Context(), 10, time.Minute)
+	require.NoError(t, err)
+	require.Len(t, due, 1)
+	refused("somebody is about to")
+	require.NoError(t, e.store.Verified(t.Context(), due[0]))
+	_, err = e.config.Export(t.Context(), postgres.ExportRequest{Target: e.config})
+	require.NoError(t, err)
+}
+
 // TestReturnOfMany removes more repositories than the existing release's triggers can tell of in
 // one notification.
 func TestReturnOfMany(t *testing.T) {
