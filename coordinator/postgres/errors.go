@@ -28,9 +28,11 @@ const (
 	stateAdminShutdown   = "57P01"
 	stateCrashShutdown   = "57P02"
 	stateCannotConnect   = "57P03"
+	stateIdleSession     = "57P05"
 	stateSerialization   = "40001"
 	stateDeadlock        = "40P01"
 	stateCanceled        = "57014"
+	stateLockTimeout     = "55P03"
 	stateNoTable         = "42P01"
 	classConnection      = "08"
 	classResources       = "53"
@@ -50,7 +52,8 @@ func sqlState(err error) string {
 // stale says that the connections of the pool lead to a server that is not the right one any more.
 func stale(err error) bool {
 	switch sqlState(err) {
-	case stateReadOnly, stateAdminShutdown, stateCrashShutdown, stateCannotConnect:
+	case stateReadOnly, stateAdminShutdown, stateCrashShutdown, stateCannotConnect,
+		stateIdleSession:
 		return true
 	default:
 		return false
@@ -98,12 +101,22 @@ func pathTaken(err error) bool {
 // unavailable says that the server did not answer, or could not for reasons that pass.
 func unavailable(err error) bool {
 	if state := sqlState(err); state != "" {
-		return stale(err) || state == stateSerialization || state == stateDeadlock ||
-			state == stateCanceled || state == stateIdle ||
-			strings.HasPrefix(state, classConnection) || strings.HasPrefix(state, classResources)
+		return stale(err) || passing(state)
 	}
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
 		brokenConnection(err)
+}
+
+// passing says that a condition has nothing to do with the statement. Time-outs of locks,
+// statements and idle connections are among them, as an administrator may set them for the role.
+func passing(state string) bool {
+	switch state {
+	case stateSerialization, stateDeadlock, stateCanceled, stateIdle, stateLockTimeout:
+		return true
+	default:
+		return strings.HasPrefix(state, classConnection) ||
+			strings.HasPrefix(state, classResources)
+	}
 }
 
 // brokenConnection says that the connection failed and not its time.

@@ -115,6 +115,48 @@ func TestConnectionsEnd(t *testing.T) {
 	}
 }
 
+// TestIdleConnectionsEnd has the server end connections that nobody uses for a moment, as its
+// administrator may have it do: whatever is done twice without harm goes on.
+func TestIdleConnectionsEnd(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	watch := connect(t, pgtest.Server(t).DSN("postgres"))
+	execute(t, pgtest.Server(t).DSN("postgres"),
+		"ALTER DATABASE "+config.DBName+" SET idle_session_timeout = '500ms'")
+	store := open(t, config)
+	enlist(t, store)
+	for range 2 {
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			var left int
+			require.NoError(c, watch.QueryRow(t.Context(),
+				"SELECT count(*) FROM pg_stat_activity WHERE datname = $1",
+				config.DBName).Scan(&left))
+			require.Zero(c, left)
+		}, 10*time.Second, 10*time.Millisecond)
+		_, err := store.Renew(t.Context(), coordinator.Renewal{Incarnation: self, TTL: time.Hour})
+		require.NoError(t, err)
+	}
+}
+
+// TestLockTimeout has a row that somebody holds longer than the administrator lets anybody wait.
+func TestLockTimeout(t *testing.T) {
+	t.Parallel()
+	config := pgtest.Migrated(t)
+	dsn := pgtest.Server(t).DSN("postgres")
+	execute(t, dsn, "ALTER DATABASE "+config.DBName+" SET lock_timeout = '20ms'")
+	store := open(t, config)
+	enlist(t, store)
+	require.NoError(t, store.Create(t.Context(), creation("a.git")))
+	held, err := connect(t, pgtest.Server(t).DSN(config.DBName)).Begin(t.Context())
+	require.NoError(t, err)
+	_, err = held.Exec(t.Context(), "SELECT FROM praefect.repositories FOR UPDATE")
+	require.NoError(t, err)
+	require.ErrorIs(t, store.Complete(t.Context(), creation("a.git").ID),
+		coordinator.ErrMetadataUnavailable)
+	require.NoError(t, held.Rollback(t.Context()))
+	require.NoError(t, store.Complete(t.Context(), creation("a.git").ID))
+}
+
 // TestServerCrashes has a server that comes back: what may be done twice does not fail for the
 // connections that broke.
 func TestServerCrashes(t *testing.T) {
