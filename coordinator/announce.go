@@ -50,15 +50,21 @@ type Announcer interface {
 }
 
 // announceDeletions announces, in front of its first turn, a write whose deletions may be neither
-// in the intent nor in the record when this process dies.
+// in the intent nor in the record when this process dies. In front of every turn it sees to it that
+// what was announced still is: with an incarnation its announcements end, and the calls go on.
 func (w *Write) announceDeletions(ctx context.Context) error {
+	present, _ := w.coordinator.lease.Incarnation()
 	w.mu.Lock()
-	announced := w.announced != 0
+	announced, again := w.announced != 0, w.announcer != present
 	w.mu.Unlock()
-	if announced || w.options.DeletesBeside == nil || !w.options.DeletesBeside() {
+	switch {
+	case announced && again:
+		return w.announce(ctx)
+	case announced || w.options.DeletesBeside == nil || !w.options.DeletesBeside():
 		return nil
+	default:
+		return w.announce(ctx)
 	}
-	return w.announce(ctx)
 }
 
 // announce makes known that the write may change something without a vote, since no intent covers
@@ -68,7 +74,12 @@ func (w *Write) announce(ctx context.Context) error {
 	if !leased {
 		return ErrLeaseLost
 	}
-	id := w.coordinator.newWriteID()
+	w.mu.Lock()
+	id, before := w.announced, w.announced != 0
+	w.mu.Unlock()
+	if !before {
+		id = w.coordinator.newWriteID()
+	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
 	err := w.coordinator.store.Announce(bounded, Announcement{
@@ -78,7 +89,8 @@ func (w *Write) announce(ctx context.Context) error {
 	switch {
 	case err == nil:
 		failpoint.Hit(failpoint.Announced)
-		return w.noteAnnounced(ctx, id)
+		return w.noteAnnounced(ctx, id, incarnation)
+	case before: // Finish withdraws it, whether it is there or not.
 	case errors.Is(err, ErrRepositoryNotFound):
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
 	case errors.Is(err, ErrMetadataUnavailable):
@@ -92,11 +104,11 @@ func (w *Write) announce(ctx context.Context) error {
 }
 
 // noteAnnounced leaves the announcement to Finish, unless that was faster than the statement.
-func (w *Write) noteAnnounced(ctx context.Context, id WriteID) error {
+func (w *Write) noteAnnounced(ctx context.Context, id WriteID, by Incarnation) error {
 	w.mu.Lock()
 	late := w.withdrawn
 	if !late {
-		w.announced = id
+		w.announced, w.announcer = id, by
 	}
 	w.mu.Unlock()
 	if !late {

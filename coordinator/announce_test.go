@@ -112,6 +112,30 @@ func TestDeletionsAnnounceOnce(t *testing.T) {
 	require.Zero(t, r.adopted(t))
 }
 
+// TestDeletionsAnnouncedAgain has the lease end between two turns of a push, so that others end its
+// announcement, and the process die after the second: still others find out.
+func TestDeletionsAnnouncedAgain(t *testing.T) {
+	t.Parallel()
+	r := setup(t, coordinator.Config{})
+	r.repository(t, path)
+	write := r.write(t, deleting())
+	_, err := write.TakeTurn(t.Context())
+	require.NoError(t, err)
+	write.ReleaseTurn(t.Context())
+	r.die(t)
+	require.Equal(t, 1, r.adopted(t))
+	r.requireDoubt(t)
+
+	r.live(t)
+	_, err = write.TakeTurn(t.Context())
+	require.NoError(t, err)
+	write.ReleaseTurn(t.Context())
+	require.Zero(t, r.adopted(t), "it lives again")
+	r.die(t)
+	require.Equal(t, 1, r.adopted(t))
+	r.requireDoubt(t)
+}
+
 // TestDeletionsAnnouncedLate has a write end while it is about to announce its deletions.
 func TestDeletionsAnnouncedLate(t *testing.T) {
 	t.Parallel()

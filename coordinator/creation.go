@@ -97,8 +97,8 @@ func (c *Coordinator) create(
 }
 
 // insert takes the path. As with a turn the statement is not given up when its caller loses
-// interest. If its answer is lost, the row may be there, and would hold the path for as long as this
-// process lives.
+// interest. If its answer is lost, the row may be there, and would hold the path for as long as
+// this process lives.
 func (c *Coordinator) insert(ctx context.Context, creation Creation) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()

@@ -338,6 +338,20 @@ func (r *rig) die(t testing.TB) {
 	r.lost = true
 }
 
+// live begins another incarnation of a process that lost its lease.
+func (r *rig) live(t testing.TB) {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.incarnation = coordinator.Incarnation(rand.Int64N(1<<62) + 1)
+	r.lost = false
+	var err error
+	r.applied, err = r.store.Enlist(t.Context(), coordinator.Enlistment{
+		Incarnation: r.incarnation, Name: "again", TTL: forever,
+	})
+	require.NoError(t, err)
+}
+
 // forever outlasts every test.
 const forever = 1000 * time.Hour
 

@@ -65,9 +65,10 @@ type Write struct {
 	incarnation Incarnation
 
 	mu sync.Mutex // guards the fields below
-	// announced is the announcement that Finish has to withdraw, or 0; withdrawn says that it has
-	// begun to.
+	// announced is the announcement that Finish has to withdraw, or 0, and announcer the incarnation
+	// whose it is; withdrawn says that Finish has begun to.
 	announced WriteID
+	announcer Incarnation
 	withdrawn bool
 	// primary, epoch and base are those of the next record. Base is known while the turn is
 	// held; a creation needs no turn.

@@ -147,8 +147,10 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 
 // carry connects to the nodes and returns the handler.
 func (c *cluster) carry(nodes []backend.Node, s settings) *proxy.Handler {
-	s.proxy.Grace = patience
 	c.t.Helper()
+	if s.proxy.Grace == 0 {
+		s.proxy.Grace = patience
+	}
 	sidechannels := sidechannel.NewRegistry(c.log)
 	var err error
 	c.pool, err = backend.Dial(nodes, backend.Dependencies{

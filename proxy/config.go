@@ -9,6 +9,8 @@ import (
 const (
 	// defaultGrace is twice what healthy nodes drift apart, with room for one slow fsync.
 	defaultGrace = 500 * time.Millisecond
+	// defaultCopies is how long votes are waited for as well.
+	defaultCopies = 30 * time.Second
 	// defaultSettle is above the sum of what votes and records are given themselves, so that it
 	// ends the wait for an outcome only when those bounds failed.
 	defaultSettle = 2 * time.Minute
@@ -21,9 +23,11 @@ const (
 // Config bounds what the handler waits for and keeps. The zero value of a field means its
 // default.
 type Config struct {
-	// Grace is how long secondaries are waited for after the primary ended a write on which
-	// nobody voted: their end is the only evidence then. Default 500 ms.
+	// Grace is how long secondaries are waited for after enough nodes, the primary among them,
+	// ended a write on which nobody voted: their end is the only evidence then. Default 500 ms.
 	Grace time.Duration
+	// Copies is how long it may take after the primary until these are enough. Default 30 s.
+	Copies time.Duration
 	// Settle bounds the wait for the outcome of a write after the primary has ended it.
 	// Default 2 min.
 	Settle time.Duration
@@ -41,6 +45,9 @@ type Config struct {
 func (c Config) WithDefaults() Config {
 	if c.Grace == 0 {
 		c.Grace = defaultGrace
+	}
+	if c.Copies == 0 {
+		c.Copies = defaultCopies
 	}
 	if c.Settle == 0 {
 		c.Settle = defaultSettle
@@ -61,6 +68,7 @@ func (c Config) Validate() error {
 		value int64
 	}{
 		{"grace", int64(c.Grace)},
+		{"wait for copies", int64(c.Copies)},
 		{"settle", int64(c.Settle)},
 		{"request bytes", int64(c.RequestBytes)},
 		{"tries", int64(c.Tries)},

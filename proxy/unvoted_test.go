@@ -136,6 +136,30 @@ func TestHalfARequest(t *testing.T) {
 	require.Equal(t, []string{"node-1", "node-3"}, c.current())
 }
 
+// TestFetchTakesItsTime has a fetch that finds nothing new, on which no node votes, take some nodes
+// longer than the primary: it is waited for as many as are needed, and not for the last.
+func TestFetchTakesItsTime(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, func(s *settings) { s.proxy.Grace = time.Millisecond })
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	for i, pause := range []time.Duration{0, 200 * time.Millisecond, time.Hour} {
+		c.nodes[i].on(fetchRemote, func(v *visit) error {
+			select {
+			case <-time.After(pause):
+			case <-over:
+			}
+			return v.SendMsg(&gitalypb.FetchRemoteResponse{})
+		})
+	}
+	var trailer metadata.MD
+	_, err := gitalypb.NewRepositoryServiceClient(c.client).FetchRemote(t.Context(),
+		&gitalypb.FetchRemoteRequest{Repository: target()}, grpc.Trailer(&trailer))
+	require.NoError(t, err)
+	require.Equal(t, []string{"recorded"}, trailer.Get("praefect-outcome"))
+	require.Equal(t, []string{"node-1", "node-2"}, c.current())
+}
+
 // silently is a node that is pushed to: it deletes one reference without a vote, as Git does when
 // the client did not say what it was, and comes to the next one.
 func silently(next script) script {

@@ -17,6 +17,9 @@ import (
 	"praefect/transaction/registry"
 )
 
+// copiesLooks is how often in a grace it is looked whether enough nodes have ended a call.
+const copiesLooks = 10
+
 // write carries a call to all replicas that take part and says what became of it.
 func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, error) {
 	carried := c.relayCall()
@@ -159,8 +162,37 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 	}
 	// If nobody voted on something, the end of the calls is the only evidence. If the vote is lost,
 	// the turn is kept while nodes remove their locks, which the next write would run into.
+	r.awaitCopies(answer, votes.Prepared, silent)
 	r.fan.Settle(r.handler.config.Grace)
 	return r.live.Summary()
+}
+
+// awaitCopies waits, when the primary has succeeded with something on which nobody voted, until as
+// many nodes have done so as the write needs. A fetch that finds nothing new is such a write, and
+// takes each node its own time, as each asks the other server by itself.
+func (r *run) awaitCopies(answer relay.Answer, voted, silent bool) {
+	succeeded := answer.Ended && answer.Err == nil
+	if !succeeded || voted && !silent || r.call.effective(r.write.Plan()).NeverWrites {
+		return
+	}
+	step := max(r.handler.config.Grace/copiesLooks, time.Millisecond)
+	for left := r.handler.config.Copies; left > 0 && r.lacking(); left -= step {
+		r.fan.Settle(step)
+	}
+}
+
+// lacking says that too few nodes have ended the call well, and others may still.
+func (r *run) lacking() bool {
+	copies, running := 0, false
+	for _, end := range r.fan.Ends() {
+		switch {
+		case !end.Over:
+			running = true
+		case end.Seen && end.Err == nil:
+			copies++
+		}
+	}
+	return running && copies < r.write.Plan().MinimumCopies
 }
 
 // result tells how the call went on the nodes.

@@ -107,8 +107,8 @@ func unavailable(err error) bool {
 		brokenConnection(err)
 }
 
-// passing says that a condition has nothing to do with the statement. Time-outs of locks, statements
-// and idle connections are among them, as an administrator may set them for the role.
+// passing says that a condition has nothing to do with the statement. Time-outs of locks,
+// statements and idle connections are among them, as an administrator may set them for the role.
 func passing(state string) bool {
 	switch state {
 	case stateSerialization, stateDeadlock, stateCanceled, stateIdle, stateLockTimeout:

@@ -138,7 +138,7 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	}
 }
 
-// TestLockTimeout has a row that somebody holds for longer than the administrator lets anybody wait.
+// TestLockTimeout has a row that somebody holds longer than the administrator lets anybody wait.
 func TestLockTimeout(t *testing.T) {
 	t.Parallel()
 	config := pgtest.Migrated(t)

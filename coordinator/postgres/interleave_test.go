@@ -193,8 +193,8 @@ func TestRecordAfterAdoption(t *testing.T) {
 	require.Equal(t, coordinator.Generation(0), s.load(t).Generation)
 }
 
-// TestHastenDuringRecord moves repairs while a record is about to change the same replicas: it waits
-// before it has locked any of them, as the record may lock them in another order.
+// TestHastenDuringRecord moves repairs while a record is about to change the same replicas: it
+// waits before it has locked any of them, as the record may lock them in another order.
 func TestHastenDuringRecord(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -282,8 +282,8 @@ func (f *freezer) TraceQueryStart(
 	return f.tracer.TraceQueryStart(ctx, connection, data)
 }
 
-// TestFrozenResolution has a process freeze in the middle of a decision, which locks the repository:
-// it is free again soon, and the decision not made. This takes five seconds.
+// TestFrozenResolution has a process freeze in the middle of a decision, which locks the
+// repository: it is free again soon, and the decision not made. This takes five seconds.
 func TestFrozenResolution(t *testing.T) {
 	t.Parallel()
 	s := newScene(t)
@@ -292,6 +292,8 @@ func TestFrozenResolution(t *testing.T) {
 	config := s.config
 	config.Tracer = frozen
 	freezing := open(t, config)
+	thaw := sync.OnceFunc(func() { close(frozen.thaw) })
+	t.Cleanup(thaw)
 	done := make(chan error, 1)
 	go func() {
 		_, err := freezing.Resolve(t.Context(), coordinator.Resolution{
@@ -305,7 +307,7 @@ func TestFrozenResolution(t *testing.T) {
 		_, err := s.store.OpenTurn(t.Context(), s.turn(2))
 		require.ErrorIs(c, err, coordinator.ErrTurnTaken)
 	}, time.Minute, 10*time.Millisecond)
-	close(frozen.thaw)
+	thaw()
 	require.ErrorIs(t, <-done, coordinator.ErrMetadataUnavailable)
 	require.Equal(t, coordinator.Generation(0), s.load(t).Generation)
 }

@@ -190,8 +190,8 @@ func TestDoubtful(t *testing.T) {
 	}
 }
 
-// TestDoubtTakesNoRoom has a replica in doubt whose node is away: nothing can be decided before it is
-// back, and other comparisons go on meanwhile.
+// TestDoubtTakesNoRoom has a replica in doubt whose node is away: nothing can be decided before it
+// is back, and other comparisons go on meanwhile.
 func TestDoubtTakesNoRoom(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,5 +1,5 @@
--- Moves the repair of replicas that nothing was done about yet. The repository is locked, as records
--- change several of its replicas too, and not in this order.
+-- Moves the repair of replicas that nothing was done about yet. The repository is locked, as
+-- records change several of its replicas too, and not in this order.
 UPDATE praefect.replicas AS p
    SET repair_due_at = now() + late.delay * interval '1 millisecond'
   FROM unnest(@storages::text[], @delays::bigint[]) AS late (storage, delay)
