@@ -17,8 +17,8 @@ const (
 	leadPoll = 50 * time.Millisecond
 )
 
-// Lead sees to it that the primary of a repository is current and can be reached, as a write does: if
-// the proxies agree that it is lost, another is elected. Errors match those of
+// Lead sees to it that the primary of a repository is current and can be reached, as a write does:
+// if the proxies agree that it is lost, another is elected. Errors match those of
 // [Coordinator.BeginWrite].
 func (c *Coordinator) Lead(ctx context.Context, key Key) error {
 	group, err := c.group(key.VirtualStorage)

@@ -65,8 +65,8 @@ type Write struct {
 	incarnation Incarnation
 
 	mu sync.Mutex // guards the fields below
-	// announced is the announcement that Finish has to withdraw, or 0, and announcer the incarnation
-	// whose it is; withdrawn says that Finish has begun to.
+	// announced is the announcement that Finish has to withdraw, or 0, and announcer the
+	// incarnation whose it is; withdrawn says that Finish has begun to.
 	announced WriteID
 	announcer Incarnation
 	withdrawn bool

@@ -72,8 +72,8 @@ func (c *comparison) compare(ctx context.Context) (string, error) {
 	return c.underTurn(ctx)
 }
 
-// lead has another primary elected if that of replicas in doubt is lost, since nothing can be decided
-// without its state. Otherwise replicas might differ until the next write elects one.
+// lead has another primary elected if that of replicas in doubt is lost, since nothing can be
+// decided without its state. Otherwise replicas might differ until the next write elects one.
 func (c *comparison) lead(ctx context.Context) {
 	repository := c.verification.Repository
 	if !c.verification.Doubtful ||

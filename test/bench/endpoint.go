@@ -20,7 +20,8 @@ type endpoint struct {
 	conns   []*grpc.ClientConn
 	payload []byte
 
-	// hot is a repository of the bundled nodes, remote where git finds it, commits two commits in it.
+	// hot is a repository of the bundled nodes, remote where git finds it, commits are two of its
+	// commits.
 	hot     *gitalypb.Repository
 	remote  string
 	commits []string

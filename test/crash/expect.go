@@ -145,8 +145,8 @@ func (t *take) consistent(ctx context.Context) error {
 	return err
 }
 
-// compare reads all replicas that are recorded as current. While there is a doubt, one whose node is
-// away is not judged: it is compared when it is back.
+// compare reads all replicas that are recorded as current. While there is a doubt, one whose node
+// is away is not judged: it is compared when it is back.
 func (t *take) compare(ctx context.Context, known record) error {
 	judged := slices.DeleteFunc(known.current(), func(storage string) bool {
 		return known.doubtful && !t.runs(storage)
