@@ -60,7 +60,8 @@ func (c *Coordinator) awaitAcknowledged(ctx context.Context, awaited Sequence) {
 
 const (
 	// recentMax and recentAge say of how many repositories, and for how long, records are
-	// remembered: more than a store that fails over can lose. For a moment there may be twice as many.
+	// remembered: more than a store that fails over can lose. For a moment there may be twice as
+	// many.
 	recentMax = 10_000
 	recentAge = 10 * time.Minute
 )

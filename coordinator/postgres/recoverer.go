@@ -109,7 +109,9 @@ func resolve(
 		}
 		return err
 	}, []statement{
-		{boundIdleSQL, arguments{}}, lock(resolution.Repository), {text, parameters},
+		{boundIdleSQL, arguments{}},
+		lock(resolution.Repository),
+		{text, parameters},
 		behindOf(resolution.Repository),
 	})
 	if err != nil {

@@ -201,8 +201,10 @@ func TestSummaryRefusesEmptyProofs(t *testing.T) {
 	blind.settings.program = fault.Jitter
 	require.Empty(t, blind.problem())
 	require.Equal(t, 2, readCalls([]history.Operation{
-		{Call: 1, Action: history.Read}, {Call: 1, Action: history.Read},
-		{Call: 2, Action: history.Read}, {Call: 3, Action: history.Write},
+		{Call: 1, Action: history.Read},
+		{Call: 1, Action: history.Read},
+		{Call: 2, Action: history.Read},
+		{Call: 3, Action: history.Write},
 		{Call: 4, Action: history.Read, Final: true},
 	}))
 
