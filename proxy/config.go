@@ -25,6 +25,7 @@ const (
 type Config struct {
 	// Grace is how long secondaries are waited for after enough nodes, the primary among them,
 	// ended a write on which nobody voted: their end is the only evidence then. Default 500 ms.
+	// It is ten times as long in calls that do not hold the turn, as fetches.
 	Grace time.Duration
 	// Copies is how long it may take after the primary until these are enough. Default 30 s.
 	Copies time.Duration

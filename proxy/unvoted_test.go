@@ -137,13 +137,30 @@ func TestHalfARequest(t *testing.T) {
 }
 
 // TestFetchTakesItsTime has a fetch that finds nothing new, on which no node votes, take some nodes
-// longer than the primary: it is waited for as many as are needed, and not for the last.
+// longer than the primary: it is waited for as many as are needed, and for the last a while.
 func TestFetchTakesItsTime(t *testing.T) {
 	t.Parallel()
-	c := newCluster(t, func(s *settings) { s.proxy.Grace = time.Millisecond })
+	for name, tc := range map[string]struct {
+		grace, last time.Duration
+		current     []string
+	}{
+		"hangs":   {time.Millisecond, time.Hour, []string{"node-1", "node-2"}},
+		"is late": {time.Second / 4, time.Second, []string{"node-1", "node-2", "node-3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, func(s *settings) { s.proxy.Grace = tc.grace })
+			requireFetched(t, c, []time.Duration{0, 200 * time.Millisecond, tc.last}, tc.current)
+		})
+	}
+}
+
+// requireFetched has nodes end a fetch at those times, and demands which replicas count.
+func requireFetched(t *testing.T, c *cluster, pauses []time.Duration, current []string) {
+	t.Helper()
 	over := make(chan struct{})
 	t.Cleanup(func() { close(over) })
-	for i, pause := range []time.Duration{0, 200 * time.Millisecond, time.Hour} {
+	for i, pause := range pauses {
 		c.nodes[i].on(fetchRemote, func(v *visit) error {
 			select {
 			case <-time.After(pause):
@@ -157,7 +174,7 @@ func TestFetchTakesItsTime(t *testing.T) {
 		&gitalypb.FetchRemoteRequest{Repository: target()}, grpc.Trailer(&trailer))
 	require.NoError(t, err)
 	require.Equal(t, []string{"recorded"}, trailer.Get("praefect-outcome"))
-	require.Equal(t, []string{"node-1", "node-2"}, c.current())
+	require.Equal(t, current, c.current())
 }
 
 // silently is a node that is pushed to: it deletes one reference without a vote, as Git does when

@@ -163,8 +163,20 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 	// If nobody voted on something, the end of the calls is the only evidence. If the vote is lost,
 	// the turn is kept while nodes remove their locks, which the next write would run into.
 	r.awaitCopies(answer, votes.Prepared, silent)
-	r.fan.Settle(r.handler.config.Grace)
+	r.fan.Settle(r.grace())
 	return r.live.Summary()
+}
+
+// asideGrace is how much longer nodes are waited for in a call that goes on beside other writes.
+const asideGrace = 10
+
+// grace is how long nodes are waited for when enough have ended the call. Each node fetches from the
+// other server by itself, and one that takes a second more would have to be repaired each time.
+func (r *run) grace() time.Duration {
+	if r.call.effective(r.write.Plan()).Verify {
+		return asideGrace * r.handler.config.Grace
+	}
+	return r.handler.config.Grace
 }
 
 // awaitCopies waits, when the primary has succeeded with something on which nobody voted, until as
