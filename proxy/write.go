@@ -170,8 +170,8 @@ func (r *run) settle(answer relay.Answer) transaction.Summary {
 // asideGrace is how much longer nodes are waited for in a call that goes on beside other writes.
 const asideGrace = 10
 
-// grace is how long nodes are waited for when enough have ended the call. Each node fetches from the
-// other server by itself, and one that takes a second more would have to be repaired each time.
+// grace is how long nodes are waited for when enough have ended the call. Each node fetches from
+// the other server by itself, and one that takes a second more would have to be repaired each time.
 func (r *run) grace() time.Duration {
 	if r.call.effective(r.write.Plan()).Verify {
 		return asideGrace * r.handler.config.Grace

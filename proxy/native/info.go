@@ -190,7 +190,7 @@ func (s info) accept(
 	case err == nil && !exists:
 		return status.Errorf(codes.FailedPrecondition,
 			"the repository is not on the disk of %q", storage)
-	case status.Code(err) == codes.Unavailable:
+	case status.Code(err) == codes.Unavailable, status.Code(err) == codes.DeadlineExceeded:
 		exists = false // The metadata have to know of it.
 	case err != nil:
 		return fmt.Errorf("ask %q for the repository: %w", storage, err)
@@ -206,6 +206,8 @@ func (s info) onDisk(
 	if !ok {
 		return true, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, nodeWait)
+	defer cancel()
 	answer, err := gitalypb.NewRepositoryServiceClient(conn).RepositoryExists(ctx,
 		&gitalypb.RepositoryExistsRequest{Repository: &gitalypb.Repository{
 			StorageName: string(storage), RelativePath: found.ReplicaPath,

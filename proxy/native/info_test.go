@@ -109,6 +109,9 @@ func TestAcceptedLoss(t *testing.T) {
 	require.NoError(t, err)
 	require.Empty(t, found, "it is available on one")
 
+	c.servers["b"].silent = true
+	require.NoError(t, accept("default", repoPath, "b"), "the metadata know of it")
+
 	c.servers["a"].gone = true
 	refused(t, accept("default", repoPath, "a"), codes.FailedPrecondition,
 		`the repository is not on the disk of "a"`)

@@ -46,14 +46,20 @@ type nodeServer struct {
 	name string
 	pool string
 	key  string
-	// down says that it is there no more, gone that nothing is on its disk.
-	down bool
-	gone bool
+	// down says that it is there no more, gone that nothing is on its disk, silent that it does not
+	// say so.
+	down   bool
+	gone   bool
+	silent bool
 }
 
 func (n *nodeServer) RepositoryExists(
-	context.Context, *gitalypb.RepositoryExistsRequest,
+	ctx context.Context, _ *gitalypb.RepositoryExistsRequest,
 ) (*gitalypb.RepositoryExistsResponse, error) {
+	if n.silent {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
 	return &gitalypb.RepositoryExistsResponse{Exists: !n.gone}, nil
 }
 

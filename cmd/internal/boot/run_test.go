@@ -208,17 +208,20 @@ func TestMetrics(t *testing.T) {
 		"/debug/pprof/goroutine?debug=1": {"goroutine profile"},
 		"/debug/pprof/cmdline":           {"boot.test"},
 	} {
-		request, err := http.NewRequestWithContext(
-			t.Context(), http.MethodGet, "http://"+address+path, nil)
-		require.NoError(t, err)
-		response, err := client.Do(request)
-		require.NoError(t, err)
-		body, err := io.ReadAll(response.Body)
-		require.NoError(t, err)
-		require.NoError(t, response.Body.Close())
-		for _, content := range contents {
-			require.Contains(t, string(body), content, path)
-		}
+		// The connection that was made may not be counted yet.
+		require.EventuallyWithT(t, func(c *assert.CollectT) {
+			request, err := http.NewRequestWithContext(
+				t.Context(), http.MethodGet, "http://"+address+path, nil)
+			require.NoError(c, err)
+			response, err := client.Do(request)
+			require.NoError(c, err)
+			body, err := io.ReadAll(response.Body)
+			require.NoError(c, err)
+			require.NoError(c, response.Body.Close())
+			for _, content := range contents {
+				assert.Contains(c, string(body), content, path)
+			}
+		}, startWait, 10*time.Millisecond)
 	}
 
 	r.stop()
