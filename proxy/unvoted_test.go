@@ -91,7 +91,7 @@ func TestFetchPrunes(t *testing.T) {
 func TestHalfARequest(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, func(s *settings) {
-		s.relay.DestinationBytes, s.relay.Patience = 1<<20, patience/100
+		s.relay.DestinationBytes, s.relay.Patience = 1<<20, patience/5
 	})
 	read := func(v *visit) error {
 		for {
