@@ -74,8 +74,8 @@ func TestOwnSecurity(t *testing.T) {
 		"host not in the certificate": {
 			port: plain, host: "127.0.0.1", tls: identity, fails: "127.0.0.1",
 		},
-		"certificate of the server":    {port: mutual, tls: strict},
-		"certificate for nodes":        {port: clients, tls: foreign, nodes: nodes},
+		"certificate of the server": {port: mutual, tls: strict},
+		"certificate for nodes":     {port: clients, tls: foreign, nodes: nodes},
 		// Why the server hangs up is heard, unless writing fails first.
 		"certificate of somebody else": {port: clients, tls: foreign, fails: "code = Unavailable"},
 		"certificate that is not there": {
