@@ -70,8 +70,8 @@ interop: packages ## what GitLab does, on GITALY=/path/to/gitaly (an unmodified 
 	$(GO) run ./test/interop -gitaly "$(GITALY)" -git "$(GIT)" -run '$(CASE)'
 
 .PHONY: bench
-bench: packages build ## reads, writes, clones and pushes, direct and through the proxy
-	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)"
+bench: packages build ## reads, writes, clones and pushes, direct and through the proxy; RUN=long_push
+	$(GO) run ./test/bench -ours $(BIN)/praefect -other "$(PRAEFECT)" -run '$(RUN)'
 
 # Of chaos and simulate: what follows from chance follows from SEED; PRAEFECT names another binary
 # to run, PROGRAM what is broken (node: one node down all the time, availability is judged).

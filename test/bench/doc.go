@@ -15,7 +15,8 @@
 // other_ratio=..., other_cpu_us=..., other_ratio_cpu=... and other_p50_ms=...
 //
 // The line long_push has other figures, one line for each way: how long a push of many branches
-// takes, and how long pushes of one branch to the same repository take alone, and beside it.
+// takes, and how long pushes of one branch to the same repository take alone, and beside it. It
+// takes minutes and is there only if -run asks for it.
 //
 // The null nodes are one process, because a node has a machine of its own in life. As three
 // processes on the processors of everything else, each with a third of the calls, they took

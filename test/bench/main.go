@@ -110,7 +110,8 @@ func (r *rig) measure(ctx context.Context, s settings, out io.Writer) error {
 			return fmt.Errorf("print result: %w", err)
 		}
 	}
-	if !s.selected.MatchString(longName) {
+	// It takes minutes, so it has to be asked for.
+	if s.selected.String() == "" || !s.selected.MatchString(longName) {
 		return nil
 	}
 
