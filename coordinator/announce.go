@@ -57,14 +57,14 @@ func (w *Write) announceDeletions(ctx context.Context) error {
 	w.mu.Lock()
 	announced, again := w.announced != 0, w.announcer != present
 	w.mu.Unlock()
-	switch {
-	case announced && again:
-		return w.announce(ctx)
-	case announced || w.options.DeletesBeside == nil || !w.options.DeletesBeside():
-		return nil
-	default:
-		return w.announce(ctx)
+	due := again
+	if !announced {
+		due = w.options.DeletesBeside != nil && w.options.DeletesBeside()
 	}
+	if !due {
+		return nil
+	}
+	return w.announce(ctx)
 }
 
 // announce makes known that the write may change something without a vote, since no intent covers

@@ -209,9 +209,13 @@ func (c *cache) insert(shard *cacheShard, fresh route, under Incarnation) {
 	c.count.populate.Inc()
 	c.budget.used.Add(added.size())
 	for c.budget.used.Load() > c.budget.limit && shard.ring.prev != &shard.ring {
-		c.remove(shard, shard.ring.prev)
-		c.count.evict.Inc()
+		c.evict(shard, shard.ring.prev)
 	}
+}
+
+func (c *cache) evict(shard *cacheShard, old *entry) {
+	c.remove(shard, old)
+	c.count.evict.Inc()
 }
 
 func (c *cache) remove(shard *cacheShard, old *entry) {
@@ -228,8 +232,7 @@ func (c *cache) invalidate(relativePath string) {
 	defer shard.mu.Unlock()
 	delete(shard.loading, relativePath)
 	if old := shard.entries[relativePath]; old != nil {
-		c.remove(shard, old)
-		c.count.evict.Inc()
+		c.evict(shard, old)
 	}
 }
 
@@ -244,11 +247,9 @@ func (c *cache) correct(fresh route) {
 	defer shard.mu.Unlock()
 	delete(shard.loading, path)
 	old := shard.entries[path]
-	if old == nil || old.primary == fresh.primary && fresh.current.contains(old.current) {
-		return
+	if old != nil && (old.primary != fresh.primary || !fresh.current.contains(old.current)) {
+		c.evict(shard, old)
 	}
-	c.remove(shard, old)
-	c.count.evict.Inc()
 }
 
 // forget removes all entries, of which none can be used once a new incarnation has begun. They stay

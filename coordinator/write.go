@@ -270,19 +270,16 @@ func (w *Write) takeTurn(ctx context.Context) ([]transaction.Voter, error) {
 // none of its concern, as nobody has committed anything yet and its record will name the new one.
 func (w *Write) begin(turn *held, repository Repository) (set, error) {
 	fresh := w.group.newRoute(repository)
-	// Readers that come after the answer to this write must not use what is older.
+	// Readers that come after the answer to this write must not use what is older, nor must the
+	// next attempt if this one was routed by it.
 	w.group.routes.correct(fresh)
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if repository.Primary != w.primary || !repository.Current(w.primary) {
-		w.group.routes.invalidate(w.plan.Key.RelativePath)
 		return 0, ErrPrimaryChanged
 	}
 	lapsed := w.members.minus(fresh.current)
-	if lapsed.minus(fresh.joining) != 0 {
-		w.group.routes.invalidate(w.plan.Key.RelativePath)
-	}
 	w.hands(turn)
 	w.epoch, w.base, w.lapsed = repository.Epoch, repository.Generation, lapsed
 	return lapsed, nil
