@@ -94,7 +94,7 @@ func (r *requestCounts) learn(kind requestKind) prometheus.Counter {
 	counter := r.vector.WithLabelValues(legible(kind.client), service, name, legible(kind.site),
 		kind.version, kind.code.String(), legible(kind.deadline), word(called.Operation),
 		word(called.Scope))
-	if _, again := known[kind]; !again && len(known) < requestSeriesMax {
+	if len(known) < requestSeriesMax {
 		more := maps.Clone(known)
 		more[kind] = counter
 		r.known.Store(&more)
