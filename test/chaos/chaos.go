@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"praefect/test/chaos/audit"
@@ -40,6 +41,9 @@ type session struct {
 	world    *client.World
 	injector *fault.Injector
 	out      io.Writer
+
+	// late is set when the time is over and the run goes on for what is missing.
+	late atomic.Bool
 
 	mu sync.Mutex // guards out and the field below
 	// diverged is what was found in the middle of the run.
@@ -115,6 +119,7 @@ func (s *session) play(ctx context.Context) (summary, error) {
 		Now:     s.recorder.Now,
 		Primary: s.primary, Calm: s.calm,
 		Report: func(f fault.Fault) { s.say("chaos: %s", f) }, Rest: world.Rest, Muster: s.muster,
+		Wanted: s.wanted,
 	})
 	if err := s.unleash(ctx); err != nil {
 		return summary{}, err
@@ -151,6 +156,12 @@ func (s *session) unleash(ctx context.Context) error {
 	return err
 }
 
+// wanted tells whether more faults of a kind are wanted: of every kind while the time lasts, then
+// of those that are missing. What else is missing then are writes, and faults only delay them.
+func (s *session) wanted(kind fault.Kind) bool {
+	return !s.late.Load() || tooFew(s.settings, s.injector.Faults(), kind)
+}
+
 // awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,
 // until every kind of fault came often enough and enough was written.
 func (s *session) awaitEnough(ctx context.Context) {
@@ -164,6 +175,7 @@ func (s *session) awaitEnough(ctx context.Context) {
 		case <-ticker.C:
 		}
 		passed := time.Since(begin)
+		s.late.Store(passed >= s.duration())
 		if s.first && len(s.differences()) > 0 {
 			return
 		}

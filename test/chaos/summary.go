@@ -153,7 +153,7 @@ func leastWrites(length time.Duration) int {
 // missing says which kinds of faults came too seldom. A program has not all kinds, so all of its
 // faults count together.
 func missing(s settings, faults []fault.Fault) []string {
-	counts, need := fault.Count(faults), int(faultsPerMinute*s.minutes)
+	counts, need := fault.Count(faults), leastFaults(s)
 	var texts []string
 	if s.program != fault.Everything {
 		if s.program != fault.Nothing && len(faults) < need {
@@ -163,7 +163,7 @@ func missing(s settings, faults []fault.Fault) []string {
 		return texts
 	}
 	for _, kind := range fault.Kinds() {
-		if counts[kind] < need {
+		if tooFew(s, faults, kind) {
 			texts = append(texts, fmt.Sprintf("only %d faults of kind %s, not %d",
 				counts[kind], kind, need))
 		}
@@ -171,6 +171,14 @@ func missing(s settings, faults []fault.Fault) []string {
 
 	return texts
 }
+
+// tooFew tells whether a kind of faults came too seldom.
+func tooFew(s settings, faults []fault.Fault, kind fault.Kind) bool {
+	return fault.Count(faults)[kind] < leastFaults(s)
+}
+
+// leastFaults is how often each kind must come.
+func leastFaults(s settings) int { return int(faultsPerMinute * s.minutes) }
 
 const (
 	// shown is how many findings of each kind are printed; the file has all.

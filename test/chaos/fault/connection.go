@@ -19,16 +19,24 @@ const (
 // proxyLane breaks what is around proxies, except their connections to nodes.
 func (in *Injector) proxyLane() *lane {
 	// The database is nobody else's, so it comes twice.
-	return &lane{moves: []move{
-		in.killProxy, in.freezeProxy, in.refuseProxy, in.stallProxy,
-		in.restartDatabase, in.restartDatabase,
+	return &lane{wanted: in.Wanted, moves: []move{
+		{Kill, in.killProxy},
+		{Freeze, in.freezeProxy},
+		{Refuse, in.refuseProxy},
+		{Stall, in.stallProxy},
+		{Database, in.restartDatabase},
+		{Database, in.restartDatabase},
 	}}
 }
 
 // nodeLane breaks what is around nodes.
 func (in *Injector) nodeLane() *lane {
-	return &lane{calm: in.Calm, moves: []move{
-		in.killNode, in.freezeNode, in.refuseNode, in.stallNode, in.fillDisk,
+	return &lane{calm: in.Calm, wanted: in.Wanted, moves: []move{
+		{Kill, in.killNode},
+		{Freeze, in.freezeNode},
+		{Refuse, in.refuseNode},
+		{Stall, in.stallNode},
+		{Disk, in.fillDisk},
 	}}
 }
 

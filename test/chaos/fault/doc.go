@@ -19,7 +19,8 @@
 // the database; the other nodes and what is between them and proxies or other nodes. Each lane
 // breaks one thing at a time and mends it before the next, so that at most one proxy and one node
 // are broken at once, a minority of three. Within a lane, all kinds come up before one comes again.
-// Before the next node is broken, the lane waits (bounded) until no replica is behind.
+// Before the next node is broken, the lane waits (bounded) until no replica is behind. What is not
+// wanted any more is left out.
 //
 // # Duets
 //

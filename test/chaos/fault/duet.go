@@ -34,14 +34,21 @@ const (
 func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane) error {
 	// The database is no duet, but the lane that breaks it may not get to it often enough.
 	moves := []move{
-		in.killsWhileFrozen, in.freezeWhileFull, in.restartDatabase,
-		in.killsWhileFrozen, in.deafWhileFull, in.restartDatabase,
+		{Kill, in.killsWhileFrozen},
+		{Disk, in.freezeWhileFull},
+		{Database, in.restartDatabase},
+		{Kill, in.killsWhileFrozen},
+		{Disk, in.deafWhileFull},
+		{Database, in.restartDatabase},
 	}
 	for {
 		for _, i := range random.Perm(len(moves)) {
 			pause(ctx, duetEvery)
 			if over(ctx) {
 				return nil
+			}
+			if !in.Wanted(moves[i].kind) {
+				continue
 			}
 			if err := in.duet(ctx, random, lanes, moves[i]); err != nil {
 				return err
@@ -51,7 +58,7 @@ func (in *Injector) duets(ctx context.Context, random *rand.Rand, lanes []*lane)
 }
 
 func (in *Injector) duet(
-	ctx context.Context, random *rand.Rand, lanes []*lane, play move,
+	ctx context.Context, random *rand.Rand, lanes []*lane, m move,
 ) error {
 	for _, l := range lanes {
 		l.awaitCalm(ctx)
@@ -66,7 +73,7 @@ func (in *Injector) duet(
 		return nil
 	}
 
-	return play(ctx, random)
+	return m.play(ctx, random)
 }
 
 // Finale freezes a node, and kills a proxy when writes wait for that node. Then it calls stop,

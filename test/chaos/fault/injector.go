@@ -31,6 +31,8 @@ type Config struct {
 	Primary func(ctx context.Context, storage string) []string
 	// Calm tells whether no replica is behind.
 	Calm func(ctx context.Context) bool
+	// Wanted tells whether more faults of a kind are wanted. Programs do not ask.
+	Wanted func(Kind) bool
 	// Rest waits until no client has a call under way, and keeps all from beginning another until
 	// the returned function is called.
 	Rest func() (resume func())

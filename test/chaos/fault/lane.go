@@ -16,8 +16,12 @@ const (
 	calmPoll = 200 * time.Millisecond
 )
 
-// move is one kind of fault as a lane knows it: it chooses whom it hits.
-type move func(ctx context.Context, random *rand.Rand) error
+// move is a fault as a lane knows it: it chooses whom it hits.
+type move struct {
+	// kind is what it adds to; that of a duet is one of those that it adds to.
+	kind Kind
+	play func(ctx context.Context, random *rand.Rand) error
+}
 
 // lane breaks one thing at a time.
 type lane struct {
@@ -27,13 +31,18 @@ type lane struct {
 	turn sync.Mutex
 	// calm, if set, is waited for before each fault.
 	calm func(ctx context.Context) bool
+	// wanted tells whether more of a kind is wanted; moves of other kinds are left out.
+	wanted func(Kind) bool
 }
 
-// run makes all moves in random order, again and again.
+// run makes all wanted moves in random order, again and again.
 func (l *lane) run(ctx context.Context) error {
 	for {
 		for _, i := range l.random.Perm(len(l.moves)) {
 			pause(ctx, between(l.random, gapMin, gapMax))
+			if !l.wanted(l.moves[i].kind) {
+				continue
+			}
 			l.awaitCalm(ctx)
 			if err := l.move(ctx, i); err != nil {
 				return err
@@ -53,7 +62,7 @@ func (l *lane) move(ctx context.Context, i int) error {
 		return nil
 	}
 
-	return l.moves[i](ctx, l.random)
+	return l.moves[i].play(ctx, l.random)
 }
 
 // over tells whether a context has ended.

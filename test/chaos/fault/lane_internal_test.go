@@ -22,18 +22,19 @@ func play(t *testing.T, seed uint64) []int {
 	synctest.Test(t, func(t *testing.T) {
 		var moves []move
 		for i := range 3 {
-			moves = append(moves, func(ctx context.Context, random *rand.Rand) error {
+			moves = append(moves, move{Kill, func(ctx context.Context, random *rand.Rand) error {
 				made = append(made, i)
 				pause(ctx, mostlyShort(random, time.Second, 10*time.Second))
 
 				return nil
-			})
+			}})
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		l := &lane{
 			moves: moves, random: rand.New(rand.NewPCG(seed, 0)),
-			calm: func(context.Context) bool { return len(made)%2 == 0 },
+			calm:   func(context.Context) bool { return len(made)%2 == 0 },
+			wanted: func(Kind) bool { return true },
 		}
 		require.NoError(t, l.run(ctx))
 	})
@@ -57,10 +58,36 @@ func TestLaneEndsWithAnError(t *testing.T) {
 	t.Parallel()
 
 	synctest.Test(t, func(t *testing.T) {
-		l := &lane{random: rand.New(rand.NewPCG(1, 0)), moves: []move{
-			func(context.Context, *rand.Rand) error { return ErrGone },
-		}}
+		l := &lane{
+			random: rand.New(rand.NewPCG(1, 0)), wanted: func(Kind) bool { return true },
+			moves: []move{
+				{Kill, func(context.Context, *rand.Rand) error { return ErrGone }},
+			},
+		}
 		require.ErrorIs(t, l.run(t.Context()), ErrGone)
+	})
+}
+
+// TestLateRunMakesWhatIsMissing has a lane whose time is over, with too few full disks.
+func TestLateRunMakesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		var made []Kind
+		var moves []move
+		for _, kind := range []Kind{Kill, Freeze, Refuse, Stall, Disk} {
+			moves = append(moves, move{kind, func(context.Context, *rand.Rand) error {
+				made = append(made, kind)
+
+				return nil
+			}})
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		wanted := func(kind Kind) bool { return kind == Disk && len(made) < 2 }
+		l := &lane{moves: moves, random: rand.New(rand.NewPCG(1, 0)), wanted: wanted}
+		require.NoError(t, l.run(ctx))
+		require.Equal(t, []Kind{Disk, Disk}, made)
 	})
 }
 
