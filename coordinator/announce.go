@@ -47,6 +47,9 @@ type Announcer interface {
 	// compared at once, in doubt, and those of the participants settle for the given time. It
 	// returns of how many repositories.
 	AdoptAnnouncements(ctx context.Context, limit int, settle time.Duration) (int, error)
+	// Announced says whether an announcement of a call on the repository is neither withdrawn nor
+	// adopted yet.
+	Announced(ctx context.Context, id RepositoryID) (bool, error)
 }
 
 // announceDeletions announces, in front of its first turn, a write whose deletions may be neither
@@ -77,9 +80,26 @@ func (w *Write) announce(ctx context.Context) error {
 	w.mu.Lock()
 	id, before := w.announced, w.announced != 0
 	w.mu.Unlock()
-	if !before {
-		id = w.coordinator.newWriteID()
+	if before { // Finish withdraws it, whether it is there or not.
+		return w.announceAs(ctx, id, incarnation)
 	}
+	id = w.coordinator.newWriteID()
+	w.coordinator.calls.begin(leftoverKey{w.plan.Repository, id})
+	err := w.announceAs(ctx, id, incarnation)
+	if errors.Is(err, ErrMetadataUnavailable) {
+		// It may be there all the same.
+		w.coordinator.leftovers.add(leftover{
+			repository: w.plan.Repository, write: id,
+			withdrawal: &Withdrawal{Write: id, Repository: w.plan.Repository},
+		})
+	}
+	if err != nil {
+		w.coordinator.calls.end(leftoverKey{w.plan.Repository, id})
+	}
+	return err
+}
+
+func (w *Write) announceAs(ctx context.Context, id WriteID, incarnation Incarnation) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
 	err := w.coordinator.store.Announce(bounded, Announcement{
@@ -90,15 +110,8 @@ func (w *Write) announce(ctx context.Context) error {
 	case err == nil:
 		failpoint.Hit(failpoint.Announced)
 		return w.noteAnnounced(ctx, id, incarnation)
-	case before: // Finish withdraws it, whether it is there or not.
 	case errors.Is(err, ErrRepositoryNotFound):
 		w.group.routes.invalidate(w.plan.Key.RelativePath)
-	case errors.Is(err, ErrMetadataUnavailable):
-		// It may be there all the same.
-		w.coordinator.leftovers.add(leftover{
-			repository: w.plan.Repository, write: id,
-			withdrawal: &Withdrawal{Write: id, Repository: w.plan.Repository},
-		})
 	}
 	return fmt.Errorf("announce write of %s: %w", w.plan.Key, err)
 }

@@ -12,7 +12,7 @@ import (
 // settlePause is how often ends of turns are tried again that the store did not take.
 const settlePause = 250 * time.Millisecond
 
-// sweepEvery says after how many of these pauses turns are looked for that nobody holds. It happens
+// sweepEvery says after how many of these pauses it is looked for what nobody holds. It happens
 // after a connection has stalled for seconds, and then writers wait.
 const sweepEvery = 8
 
@@ -53,6 +53,7 @@ type Coordinator struct {
 	lines     *lines
 	peers     Peers
 	leftovers *leftovers
+	calls     *calls
 	journal   Journal
 	recent    *recent
 	metrics   *metrics
@@ -81,7 +82,7 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Coordinato
 	c := &Coordinator{
 		config: config, store: dependencies.Store, lease: dependencies.Lease,
 		peers: dependencies.Peers, leftovers: newLeftovers(dependencies.Store, log),
-		recent: newRecent(), lines: newLines(config.QueueMax),
+		recent: newRecent(), lines: newLines(config.QueueMax), calls: newCalls(),
 		groups: map[VirtualStorage]*group{}, metrics: metrics, log: log,
 		journal: JournalOr(dependencies.Journal),
 		random:  NewRandom(config.Random),

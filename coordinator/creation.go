@@ -102,9 +102,13 @@ func (c *Coordinator) create(
 func (c *Coordinator) insert(ctx context.Context, creation Creation) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
+	c.calls.begin(leftoverKey{repository: creation.ID})
 	err := c.store.Create(bounded, creation)
 	if errors.Is(err, ErrMetadataUnavailable) {
 		c.leftovers.add(leftover{repository: creation.ID, undo: true})
+	}
+	if err != nil {
+		c.calls.end(leftoverKey{repository: creation.ID})
 	}
 	return err
 }

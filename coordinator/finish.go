@@ -74,6 +74,19 @@ type Result struct {
 // what [Write.TakeTurn] returned when nothing was changed because the turn did not come.
 func (w *Write) Finish(ctx context.Context, result Result) (Outcome, error) {
 	defer w.leave(ctx)
+	ended := false
+	defer func() {
+		if !ended { // Something panicked, and what is recorded may not be all.
+			w.giveUp(ctx)
+		}
+	}()
+	outcome, err := w.finish(ctx, result)
+	ended = true
+	return outcome, err
+}
+
+// finish is Finish, except for what has to be done however it ends.
+func (w *Write) finish(ctx context.Context, result Result) (Outcome, error) {
 	config := w.coordinator.config
 	ctx, cancel := context.WithTimeout(
 		context.WithoutCancel(ctx), config.TurnWait+config.RecordTimeout,

@@ -172,31 +172,6 @@ func (c *Coordinator) mark(ctx context.Context, intent Intent, ended []Storage) 
 	wake(c.turnsLeft)
 }
 
-// sweep closes the turns that the store believes to be held here and nobody holds: statements that
-// were given up may be carried out long after it was seen to that they have no effect.
-func (c *Coordinator) sweep(ctx context.Context) {
-	incarnation, leased := c.lease.Incarnation()
-	if !leased {
-		return
-	}
-	bounded, cancel := context.WithTimeout(ctx, closeTimeout)
-	defer cancel()
-	open, err := c.store.OpenTurns(bounded, incarnation)
-	if err != nil {
-		return // The lease says so if the store is away.
-	}
-	for _, intent := range open {
-		// In this order: whoever passes a turn on has noted before what is left of it.
-		if c.lines.holds(intent.Repository, intent.Write) || c.leftovers.has(intent) {
-			continue
-		}
-		if _, err := c.store.CloseTurn(bounded, intent.Repository, intent.Write); err == nil {
-			c.log.Warn("turn that nobody holds is closed",
-				zap.Int64("repository_id", int64(intent.Repository)))
-		}
-	}
-}
-
 // pass lets the next in line have the turn, those of other processes first if they wait.
 func (c *Coordinator) pass(turn *held, wanted bool) {
 	if wanted {

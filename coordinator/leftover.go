@@ -120,11 +120,11 @@ func (l *leftovers) endAll(ctx context.Context) int {
 	return len(l.list())
 }
 
-// has says whether something is still to be told of a turn.
-func (l *leftovers) has(intent Intent) bool {
+// has says whether something is still to be told.
+func (l *leftovers) has(key leftoverKey) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, ok := l.open[leftoverKey{intent.Repository, intent.Write}]
+	_, ok := l.open[key]
 	return ok
 }
 

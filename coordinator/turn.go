@@ -39,13 +39,31 @@ type Turns interface {
 	// CloseTurn removes an intent under which nothing was committed, unless it is marked or
 	// adopted, and says whether another proxy waits for the turn. That it is not there is success.
 	CloseTurn(ctx context.Context, id RepositoryID, write WriteID) (wanted bool, err error)
-	// OpenTurns lists the turns of an incarnation that are neither marked nor adopted. Of the
-	// intents only the names are returned.
-	OpenTurns(ctx context.Context, incarnation Incarnation) ([]Intent, error)
+	// Holdings lists what an incarnation holds: turns that are neither marked nor adopted,
+	// announcements, and creations that are neither complete nor undone.
+	Holdings(ctx context.Context, incarnation Incarnation) ([]Holding, error)
 	// MarkTurn leaves an intent to recovery, at once and whatever becomes of its proxy, and adds
 	// to the participants that are known to do nothing any more. That it is not there is success.
 	MarkTurn(ctx context.Context, id RepositoryID, write WriteID, ended []Storage) error
 }
+
+// Holding is what the store keeps for a call that is under way.
+type Holding struct {
+	Kind       HoldingKind
+	Repository RepositoryID
+	// Write is that of the intent or the announcement, and zero of a creation.
+	Write WriteID
+}
+
+// HoldingKind says what is held.
+type HoldingKind string
+
+// Kinds of holdings.
+const (
+	HoldingTurn         HoldingKind = "turn"
+	HoldingAnnouncement HoldingKind = "announcement"
+	HoldingCreation     HoldingKind = "creation"
+)
 
 // Adoption is an intent that this proxy has to bring to its end, because its own proxy cannot.
 type Adoption struct {

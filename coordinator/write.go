@@ -400,7 +400,11 @@ func (w *Write) leave(ctx context.Context) {
 	w.ReleaseTurn(ctx)
 	w.mu.Lock()
 	w.closeWindow()
+	announced := w.announced
 	w.mu.Unlock()
+	if w.plan.Creation || announced != 0 {
+		w.coordinator.calls.end(leftoverKey{w.plan.Repository, announced})
+	}
 	w.coordinator.lines.end(w.line, w)
 	w.coordinator.lines.drop(w.line)
 }

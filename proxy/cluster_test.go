@@ -82,6 +82,9 @@ type settings struct {
 	// own makes native of a cluster of which all but the server is there.
 	own func(*cluster) func(grpc.ServiceRegistrar) error
 	log *zap.Logger
+	// connections and metadata make what the proxy sees of what there is.
+	connections func(proxy.Connections) proxy.Connections
+	metadata    func(coordinator.Store) coordinator.Store
 	// tracer and reports may be nil.
 	tracer  *tracing.Tracer
 	reports *telemetry.Sentry
@@ -95,6 +98,9 @@ func newCluster(t testing.TB, change ...func(*settings)) *cluster {
 		registry: registry.Config{GraceMin: patience, GraceMax: patience},
 		native:   func(grpc.ServiceRegistrar) error { return nil },
 		log:      zaptest.NewLogger(t),
+
+		connections: func(c proxy.Connections) proxy.Connections { return c },
+		metadata:    func(s coordinator.Store) coordinator.Store { return s },
 	}
 	for _, apply := range change {
 		apply(&s)
@@ -135,7 +141,7 @@ func (c *cluster) decide(storages []coordinator.Storage, s settings) {
 				virtualStorage: {Storages: storages},
 			},
 		},
-		Store: c.store, Health: c, Agreed: c, Lease: c.alone, Peers: c.alone,
+		Store: s.metadata(c.store), Health: c, Agreed: c, Lease: c.alone, Peers: c.alone,
 		Registerer: c.metrics,
 	}, c.log, coordinator.Config{})
 	require.NoError(c.t, err)
@@ -169,7 +175,8 @@ func (c *cluster) carry(nodes []backend.Node, s settings) *proxy.Handler {
 	require.NoError(c.t, err)
 	c.t.Cleanup(func() { require.NoError(c.t, learner.Close()) })
 	handler, err := proxy.New(proxy.Dependencies{
-		Coordinator: c.coordinator, Registry: c.registry, Connections: c.pool, Relay: c.relay,
+		Coordinator: c.coordinator, Registry: c.registry, Relay: c.relay,
+		Connections:  s.connections(c.pool),
 		Sidechannels: sidechannels, Methods: method.Builtin(), Learner: learner,
 		Registerer: c.metrics,
 	}, c.log, s.proxy)

@@ -16,6 +16,8 @@ const (
 	defaultSettle = 2 * time.Minute
 	// defaultRequestBytes holds a tree of custom hooks, or a hundred thousand references.
 	defaultRequestBytes = 32 << 20
+	// defaultRequestsBytes is as much as waits for nodes in all uploads: see [relay.Config].
+	defaultRequestsBytes = 256 << 20
 	// defaultTries asks every replica of an ordinary cluster once.
 	defaultTries = 3
 )
@@ -35,6 +37,8 @@ type Config struct {
 	// RequestBytes bounds a request that has to be received whole because no node may see it
 	// before the turn is held. Default 32 MiB.
 	RequestBytes int
+	// RequestsBytes bounds all such requests together. Default 256 MiB.
+	RequestsBytes int
 	// Tries is how many replicas a read is carried to. Default 3.
 	Tries int
 	// Features are the values of feature flags that clients do not send, by name, so that all nodes
@@ -56,6 +60,9 @@ func (c Config) WithDefaults() Config {
 	if c.RequestBytes == 0 {
 		c.RequestBytes = defaultRequestBytes
 	}
+	if c.RequestsBytes == 0 {
+		c.RequestsBytes = defaultRequestsBytes
+	}
 	if c.Tries == 0 {
 		c.Tries = defaultTries
 	}
@@ -72,6 +79,7 @@ func (c Config) Validate() error {
 		{"wait for copies", int64(c.Copies)},
 		{"settle", int64(c.Settle)},
 		{"request bytes", int64(c.RequestBytes)},
+		{"bytes of all requests", int64(c.RequestsBytes)},
 		{"tries", int64(c.Tries)},
 	} {
 		if bound.value < 0 {

@@ -59,6 +59,7 @@ type Handler struct {
 	config  Config
 	metrics *metrics
 	pins    []pin
+	intake  relay.Intake
 }
 
 // New returns a handler. Errors match [ErrInvalidConfig] or come from the registerer.
@@ -70,9 +71,11 @@ func New(dependencies Dependencies, log *zap.Logger, config Config) (*Handler, e
 	if err != nil {
 		return nil, err
 	}
+	config = config.WithDefaults()
 	return &Handler{
-		Dependencies: dependencies, log: log, config: config.WithDefaults(), metrics: metrics,
-		pins: pins(config.Features),
+		Dependencies: dependencies, log: log, config: config, metrics: metrics,
+		pins:   pins(config.Features),
+		intake: relay.Intake{Each: config.RequestBytes, All: config.RequestsBytes},
 	}, nil
 }
 
@@ -109,8 +112,9 @@ func (h *Handler) Serve(_ any, stream grpc.ServerStream) error {
 	if whole {
 		write = h.writeStorage
 	}
-	outcome, err := write(ctx, c)
-	tell(stream, outcome)
+	outcome := coordinator.OutcomeUnknown // It stays so if the write panics.
+	defer func() { tell(stream, outcome) }()
+	outcome, err = write(ctx, c)
 	return err
 }
 

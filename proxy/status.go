@@ -66,6 +66,7 @@ func requests() []rule {
 		{err: wire.ErrAbsent, code: codes.InvalidArgument},
 		{err: wire.ErrPath, code: codes.Internal},
 		{err: relay.ErrRequestTooLarge, code: codes.ResourceExhausted},
+		{err: relay.ErrCrowded, code: codes.Unavailable},
 	}
 }
 

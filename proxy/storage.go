@@ -22,10 +22,11 @@ import (
 func (h *Handler) writeStorage(ctx context.Context, c *call) (coordinator.Outcome, error) {
 	carried := c.relayCall()
 	if c.method.ClientStream {
-		rest, err := relay.ReceiveRest(c.stream, h.config.RequestBytes)
+		rest, done, err := h.intake.Receive(c.stream)
 		if err != nil {
 			return coordinator.OutcomeNone, err
 		}
+		defer done()
 		carried.Rest = rest
 	}
 	to, err := h.storages(c)

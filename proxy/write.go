@@ -25,10 +25,11 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 	carried := c.relayCall()
 	if c.method.Turn == method.TurnBeforeDispatch && c.method.ClientStream {
 		// The turn must not be held while a client makes up its mind.
-		rest, err := relay.ReceiveRest(c.stream, h.config.RequestBytes)
+		rest, done, err := h.intake.Receive(c.stream)
 		if err != nil {
 			return coordinator.OutcomeNone, err
 		}
+		defer done()
 		carried.Rest, carried.Complete = rest, true
 	}
 	begun := c.visit.trace.Now()
@@ -42,8 +43,10 @@ func (h *Handler) write(ctx context.Context, c *call) (coordinator.Outcome, erro
 		zap.String("primary", string(started.Plan().Primary)))
 	failpoint.Hit(failpoint.Routed)
 	run := &run{handler: h, call: c, write: started}
+	defer run.abandon(ctx)
 	if err := run.open(ctx, carried); err != nil {
-		outcome, _ := started.Finish(ctx, coordinator.Result{Idle: true})
+		run.left = true
+		outcome, _ := run.finish(ctx, coordinator.Result{Idle: true})
 		return outcome, err
 	}
 	failpoint.Hit(failpoint.FannedOut)
@@ -57,6 +60,8 @@ type run struct {
 	write   *coordinator.Write
 	live    *registry.Live
 	fan     *relay.Fan
+	// finished says that the end of the write was begun, left that nothing is left to do.
+	finished, left bool
 }
 
 // open starts the vote and then the call on all participants. It takes over the messages of the
@@ -129,7 +134,7 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	votes := r.settle(answer)
 	result := r.result(answer, votes)
 	begun := r.call.visit.trace.Now()
-	outcome, finished := r.write.Finish(ctx, result)
+	outcome, finished := r.finish(ctx, result)
 	r.call.visit.trace.Step("finish", begun, finished)
 	r.call.visit.add(zap.Stringer("outcome", outcome))
 	err := verdict(answer, outcome, firstError(finished, r.live.Err()))
@@ -141,6 +146,37 @@ func (r *run) carry(ctx context.Context) (coordinator.Outcome, error) {
 	}
 	r.leave(ctx, len(result.Running) > 0)
 	return outcome, err
+}
+
+// finish ends the write.
+func (r *run) finish(
+	ctx context.Context, result coordinator.Result,
+) (coordinator.Outcome, error) {
+	r.finished = true
+	return r.write.Finish(ctx, result)
+}
+
+// abandon ends the write when its handler panics, as other calls of the process go on. If nodes
+// were asked, recovery finds out what they did, as if this process had died.
+func (r *run) abandon(ctx context.Context) {
+	if r.left {
+		return
+	}
+	r.left = true
+	result := coordinator.Result{Idle: true}
+	if r.fan != nil {
+		r.fan.Abandon()
+		result = r.result(relay.Answer{}, transaction.Summary{Unfinished: true})
+	}
+	if !r.finished {
+		_, _ = r.finish(ctx, result) // The client is told of the panic.
+	}
+	switch {
+	case r.fan != nil:
+		r.leave(ctx, true)
+	case r.live != nil:
+		r.forget(ctx)
+	}
 }
 
 // settle waits until the votes do not change any more what the client is told.
@@ -246,6 +282,7 @@ func failureOf(end relay.End) error {
 // leave lets the nodes that have not ended the call go on, and closes the vote after the last. The
 // write is told of their end if it was told that they run, also when they have ended since.
 func (r *run) leave(ctx context.Context, running bool) {
+	r.left = true
 	r.fan.Leave(func() {
 		r.forget(ctx)
 		if !running {

@@ -83,6 +83,21 @@ func (s *Store) AdoptAnnouncements(
 	return len(found), nil
 }
 
+// Announced implements [coordinator.Announcer].
+func (s *Store) Announced(ctx context.Context, id coordinator.RepositoryID) (bool, error) {
+	if err := alive(ctx); err != nil {
+		return false, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, announcement := range s.announcements {
+		if announcement.Repository == id {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func (s *Store) forgetAnnouncements(announcements []coordinator.Announcement) {
 	for _, announcement := range announcements {
 		delete(s.announcements, announcement.Write)

@@ -57,28 +57,41 @@ func (s *Store) OpenTurn(
 	return found.snapshot(), nil
 }
 
-// OpenTurns implements [coordinator.Turns].
-func (s *Store) OpenTurns(
+// Holdings implements [coordinator.Turns].
+func (s *Store) Holdings(
 	ctx context.Context, incarnation coordinator.Incarnation,
-) ([]coordinator.Intent, error) {
+) ([]coordinator.Holding, error) {
 	if err := alive(ctx); err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var open []coordinator.Intent
-	for _, found := range s.repositories {
-		held := found.turn
+	var found []coordinator.Holding
+	for _, repository := range s.repositories {
+		held := repository.turn
 		if held != nil && held.Incarnation == incarnation && held.owned(held.Write) {
-			open = append(open, coordinator.Intent{
-				Write: held.Write, Repository: found.ID, Incarnation: incarnation,
+			found = append(found, coordinator.Holding{
+				Kind: coordinator.HoldingTurn, Repository: repository.ID, Write: held.Write,
+			})
+		}
+		if repository.State == coordinator.StateCreating && repository.creator == incarnation {
+			found = append(found, coordinator.Holding{
+				Kind: coordinator.HoldingCreation, Repository: repository.ID,
 			})
 		}
 	}
-	slices.SortFunc(open, func(a, b coordinator.Intent) int {
-		return cmp.Compare(a.Repository, b.Repository)
+	for _, made := range s.announcements {
+		if made.Incarnation == incarnation {
+			found = append(found, coordinator.Holding{
+				Kind: coordinator.HoldingAnnouncement, Repository: made.Repository,
+				Write: made.Write,
+			})
+		}
+	}
+	slices.SortFunc(found, func(a, b coordinator.Holding) int {
+		return cmp.Or(cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Write, b.Write))
 	})
-	return open, nil
+	return found, nil
 }
 
 // CloseTurn implements [coordinator.Turns].

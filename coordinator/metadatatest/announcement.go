@@ -43,6 +43,15 @@ func announce(
 	return coordinator.Withdrawal{Write: made.Write, Repository: id}
 }
 
+func requireAnnounced(
+	t *testing.T, store coordinator.Store, id coordinator.RepositoryID, want bool,
+) {
+	t.Helper()
+	got, err := store.Announced(t.Context(), id)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+}
+
 func withdraw(t *testing.T, store coordinator.Store, withdrawal coordinator.Withdrawal) {
 	t.Helper()
 	require.NoError(t, store.Withdraw(t.Context(), withdrawal))
@@ -69,9 +78,13 @@ func requireDoubt(t *testing.T, store coordinator.Store, doubtful bool) coordina
 func testWithdraw(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	repository := ready(t, store, "repository.git")
+	requireAnnounced(t, store, repository.ID, false)
 	quiet := announce(t, store, repository.ID, self)
 	adoptAnnouncements(t, store, 0)
+	requireAnnounced(t, store, repository.ID, true)
+	requireAnnounced(t, store, newID(), false)
 	withdraw(t, store, quiet)
+	requireAnnounced(t, store, repository.ID, false)
 	require.Empty(t, claimVerifications(t, store))
 
 	compared := announce(t, store, repository.ID, self)
@@ -117,6 +130,7 @@ func testAnnouncementAdopted(t *testing.T, store coordinator.Store) {
 	resign(t, store, other)
 	adoptAnnouncements(t, store, 1)
 	adoptAnnouncements(t, store, 0)
+	requireAnnounced(t, store, repository.ID, false)
 	requireSettling(t, true, claimAll(t, store, long, third))
 	due := requireDoubt(t, store, true)
 	require.Equal(t, repository.ID, due.Repository.ID)

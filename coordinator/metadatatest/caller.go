@@ -63,7 +63,7 @@ func turnCalls(
 	return map[string]func() error{
 		"open":  func() error { _, err := store.OpenTurn(ctx, intent(id)); return err },
 		"close": func() error { _, err := store.CloseTurn(ctx, id, 1); return err },
-		"turns": func() error { _, err := store.OpenTurns(ctx, self); return err },
+		"held":  func() error { _, err := store.Holdings(ctx, self); return err },
 		"mark":  func() error { return store.MarkTurn(ctx, id, 1, nil) },
 		"record": func() error {
 			_, err := store.Record(ctx, outcome(repository, all()...))

@@ -18,7 +18,7 @@ func turnTests() map[string]func(*testing.T, coordinator.Store) {
 		"turn needs a lease":            testTurnNeedsLease,
 		"turn needs a ready repository": testTurnNeedsReady,
 		"turn is left":                  testTurnLeft,
-		"turns of a proxy":              testOpenTurns,
+		"holdings of a proxy":           testHoldings,
 		"turn outlives its proxy":       testTurnOutlives,
 		"notices":                       testNotices,
 		"caller has left":               testCallerLeft,
@@ -55,23 +55,35 @@ func testTurn(t *testing.T, store coordinator.Store) {
 	require.Equal(t, coordinator.Generation(2), opened.Generation)
 }
 
-// testOpenTurns lists what a proxy holds, and nothing that is left to others.
-func testOpenTurns(t *testing.T, store coordinator.Store) {
+// testHoldings lists what a proxy holds, and nothing that has ended or is left to others.
+func testHoldings(t *testing.T, store coordinator.Store) {
 	t.Helper()
 	enlist(t, store, other)
-	open := func(incarnation coordinator.Incarnation) []coordinator.Intent {
-		found, err := store.OpenTurns(t.Context(), incarnation)
+	holdings := func(incarnation coordinator.Incarnation) []coordinator.Holding {
+		found, err := store.Holdings(t.Context(), incarnation)
 		require.NoError(t, err)
 		return found
 	}
-	require.Empty(t, open(self))
+	require.Empty(t, holdings(self))
 	held := hold(t, store, ready(t, store, "held.git").ID)
 	marked := hold(t, store, ready(t, store, "marked.git").ID)
 	require.NoError(t, store.MarkTurn(t.Context(), marked.Repository, marked.Write, nil))
-	require.Equal(t, []coordinator.Intent{{
-		Write: held.Write, Repository: held.Repository, Incarnation: self,
-	}}, open(self))
-	require.Empty(t, open(other))
+	withdraw(t, store, announce(t, store, held.Repository, self))
+	announced := announce(t, store, held.Repository, self)
+	made, undone := creation("creating.git"), creation("undone.git")
+	require.NoError(t, store.Create(t.Context(), made))
+	require.NoError(t, store.Create(t.Context(), undone))
+	_, err := store.Delete(t.Context(), coordinator.Deletion{Repository: undone.ID})
+	require.NoError(t, err)
+	require.ElementsMatch(t, []coordinator.Holding{
+		{Kind: coordinator.HoldingTurn, Repository: held.Repository, Write: held.Write},
+		{
+			Kind: coordinator.HoldingAnnouncement, Repository: held.Repository,
+			Write: announced.Write,
+		},
+		{Kind: coordinator.HoldingCreation, Repository: made.ID},
+	}, holdings(self))
+	require.Empty(t, holdings(other))
 }
 
 func testTurnTaken(t *testing.T, store coordinator.Store) {

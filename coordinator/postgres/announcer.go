@@ -53,3 +53,9 @@ func (s *Store) AdoptAnnouncements(
 	})
 	return len(adopted), err
 }
+
+// Announced implements [coordinator.Announcer].
+func (s *Store) Announced(ctx context.Context, id coordinator.RepositoryID) (bool, error) {
+	rows, err := read(ctx, s, announcedSQL, arguments{"id": int64(id)}, pgx.RowTo[bool])
+	return len(rows) > 0 && rows[0], err
+}

@@ -25,8 +25,8 @@ var boundIdleSQL string
 //go:embed sql/open_turn.sql
 var openTurnSQL string
 
-//go:embed sql/open_turns.sql
-var openTurnsSQL string
+//go:embed sql/holdings.sql
+var holdingsSQL string
 
 //go:embed sql/close_turn.sql
 var closeTurnSQL string
@@ -107,6 +107,9 @@ var settleSQL string
 
 //go:embed sql/announce.sql
 var announceSQL string
+
+//go:embed sql/announced.sql
+var announcedSQL string
 
 //go:embed sql/withdraw.sql
 var withdrawSQL string

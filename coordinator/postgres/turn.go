@@ -53,17 +53,17 @@ func (s *Store) OpenTurn(
 	return found[0], nil
 }
 
-// OpenTurns implements [coordinator.Turns].
-func (s *Store) OpenTurns(
+// Holdings implements [coordinator.Turns].
+func (s *Store) Holdings(
 	ctx context.Context, incarnation coordinator.Incarnation,
-) ([]coordinator.Intent, error) {
-	return query(ctx, s, openTurnsSQL, arguments{"incarnation": int64(incarnation)},
-		func(row pgx.CollectableRow) (coordinator.Intent, error) {
-			intent := coordinator.Intent{Incarnation: incarnation}
-			if err := row.Scan(&intent.Write, &intent.Repository); err != nil {
-				return coordinator.Intent{}, fmt.Errorf("scan turn: %w", err)
+) ([]coordinator.Holding, error) {
+	return query(ctx, s, holdingsSQL, arguments{"incarnation": int64(incarnation)},
+		func(row pgx.CollectableRow) (coordinator.Holding, error) {
+			var holding coordinator.Holding
+			if err := row.Scan(&holding.Kind, &holding.Repository, &holding.Write); err != nil {
+				return coordinator.Holding{}, fmt.Errorf("scan holding: %w", err)
 			}
-			return intent, nil
+			return holding, nil
 		})
 }
 

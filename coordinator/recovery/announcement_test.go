@@ -1,6 +1,7 @@
 package recovery_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,6 +56,62 @@ func TestAnnouncement(t *testing.T) {
 				w.disks.set(func(d *disks) { d.sick[tc.sick] = false })
 				<-time.After(6 * time.Minute)
 				w.requireOutcome(t, "a", tc.last...)
+				require.False(t, w.pending(t, 6*time.Minute))
+			})
+		})
+	}
+}
+
+// TestComparisonDuringAnnouncedCall has replicas differ for as long as a call takes: nobody is
+// outdated for that, and they are compared when it has ended.
+func TestComparisonDuringAnnouncedCall(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		// begins says that the call begins only when the first replica is asked under the turn.
+		begins bool
+		end    string
+		want   storages
+	}{
+		"equal in the end":     {false, "nnn", list("abc")},
+		"different in the end": {false, "onn", list("bc")},
+		"begins meanwhile":     {true, "nnn", list("abc")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				caller := w.enlist(t, "caller")
+				announce := sync.OnceFunc(func() {
+					require.NoError(t, w.store.Announce(t.Context(), coordinator.Announcement{
+						Write: 7, Repository: 1000, Incarnation: caller,
+						Participants: storages{"a", "b", "c"},
+					}))
+				})
+				w.disks.set(func(d *disks) {
+					d.before = func(recovery.Question) {
+						if tc.begins && w.load(t).TurnHeld {
+							announce()
+						}
+					}
+				})
+				if !tc.begins {
+					announce()
+				}
+				w.set("noo")
+				w.due(t)
+				p := w.prepare(t, "p")
+				stop := w.work(t, p, nil, recovery.Config{})
+				defer stop()
+				<-time.After(time.Minute)
+				w.requireOutcome(t, "a", "a", "b", "c")
+				require.NotZero(t, p.logs.FilterMessageSnippet("when a call has ended").Len())
+
+				w.set(tc.end)
+				require.NoError(t, w.store.Withdraw(t.Context(), coordinator.Withdrawal{
+					Write: 7, Repository: 1000, Compare: true,
+				}))
+				<-time.After(time.Minute)
+				require.Equal(t, tc.want, w.current(t))
 				require.False(t, w.pending(t, 6*time.Minute))
 			})
 		})

@@ -15,6 +15,8 @@ var (
 	errRestless = errors.New("replica kept changing while it was read")
 	// errNoAnswer says that nothing can be decided yet.
 	errNoAnswer = errors.New("no replica that could be kept has answered")
+	// errAnnounced says that replicas may differ for as long as a call takes.
+	errAnnounced = errors.New("a call that nobody votes on is under way")
 	// errLeaseLost says that another process may be deciding by now.
 	errLeaseLost = errors.New("lease under which the turn was adopted is lost")
 )

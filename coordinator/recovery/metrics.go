@@ -26,7 +26,8 @@ const (
 	resultSplit = "split"
 	// resultLost: no replica that could be asked is there.
 	resultLost = "lost"
-	// resultBusy: writers kept the verification from its turn, or the database did not answer.
+	// resultBusy: writers kept the verification from its turn, a call was under way that changes
+	// replicas without it, or the database did not answer.
 	resultBusy = "busy"
 )
 

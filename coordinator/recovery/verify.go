@@ -34,6 +34,9 @@ func (w *Worker) verify(ctx context.Context, verification coordinator.Verificati
 	switch {
 	case ctx.Err() != nil:
 		result = resultStopped
+	case errors.Is(err, errAnnounced):
+		c.log.Info("replicas are compared when a call has ended", zap.Error(err))
+		c.again(bounded)
 	case err != nil:
 		c.log.Warn("replicas are compared later", zap.String("result", result), zap.Error(err))
 		c.again(bounded)
@@ -160,11 +163,34 @@ func (c *comparison) underTurn(ctx context.Context) (string, error) {
 
 	asked := c.inquire(hold.Repository, coordinator.KindVerification)
 	members := current(hold.Repository)
+	before := c.undisturbed(ctx)
 	found := evidence{repository: hold.Repository, answers: asked.ask(ctx, members)}
 	if c.verification.Doubtful {
 		return c.settleDoubt(ctx, hold, asked.question(found.answers, members), found)
 	}
+	if same, _ := groups(found.answers); len(same) > 1 {
+		if err := errors.Join(before, c.undisturbed(ctx)); err != nil {
+			return resultBusy, err
+		}
+	}
 	return c.settleDifference(ctx, hold, asked.question(found.answers, nil), found)
+}
+
+// undisturbed returns an error while a call is announced that changes replicas without the turn:
+// they may differ until it ends, and then they are compared again. What is in doubt does not wait,
+// since nobody knows for how long it differs already.
+func (c *comparison) undisturbed(ctx context.Context) error {
+	if c.verification.Doubtful {
+		return nil
+	}
+	announced, err := c.Store.Announced(ctx, c.verification.Repository.ID)
+	switch {
+	case err != nil:
+		return fmt.Errorf("look for announced calls: %w", err)
+	case announced:
+		return errAnnounced
+	}
+	return nil
 }
 
 // settleDoubt ends a doubt that a recovery has left: which replicas a late commit may have reached.

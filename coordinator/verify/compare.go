@@ -12,13 +12,13 @@ import (
 // compare takes the checksums of all current replicas beside the writers. What it finds is only
 // ever a reason to compare exactly.
 func (w *Worker) compare(ctx context.Context, audit coordinator.Audit) {
-	before, err := w.Store.Load(ctx, audit.Repository)
-	if err != nil || !quiet(before) {
+	before, ok := w.atRest(ctx, audit.Repository)
+	if !ok {
 		return
 	}
 	sums := w.checksums(ctx, before)
-	after, err := w.Store.Load(ctx, audit.Repository)
-	if err != nil || !unmoved(before, after) {
+	after, ok := w.atRest(ctx, audit.Repository)
+	if !ok || after.Generation != before.Generation || after.Epoch != before.Epoch {
 		return
 	}
 	count, err := w.Store.CountSweep(ctx, audit.Repository)
@@ -36,14 +36,18 @@ func (w *Worker) compare(ctx context.Context, audit coordinator.Audit) {
 	}
 }
 
-// quiet says that the checksums of a repository can be compared: nobody writes to it.
-func quiet(repository coordinator.Repository) bool {
-	return !repository.TurnHeld && repository.State == coordinator.StateReady
-}
-
-// unmoved says that nothing was written since the repository was seen quiet.
-func unmoved(before, after coordinator.Repository) bool {
-	return !after.TurnHeld && after.Generation == before.Generation && after.Epoch == before.Epoch
+// atRest says whether the checksums of a repository can be compared: nobody writes to it, and no
+// call is announced that changes replicas without the turn. They may differ until such a call ends,
+// and then they are compared exactly.
+func (w *Worker) atRest(
+	ctx context.Context, id coordinator.RepositoryID,
+) (coordinator.Repository, bool) {
+	found, err := w.Store.Load(ctx, id)
+	if err != nil || found.TurnHeld || found.State != coordinator.StateReady {
+		return found, false
+	}
+	announced, err := w.Store.Announced(ctx, id)
+	return found, err == nil && !announced
 }
 
 // ask has the replicas compared exactly.

@@ -12,8 +12,9 @@
 //
 // When the primary's replica was found, the checksums of all current replicas are compared too.
 // They are taken beside the writers, so they count only if generation and turn were unchanged
-// around them. A difference, and each so-manieth comparison whatever it says, asks for the exact
-// one under the turn, which package coordinator/recovery makes: that decides what differs.
+// around them, and no call was announced that changes replicas without the turn. A difference, and
+// each so-manieth comparison whatever it says, asks for the exact one under the turn, which package
+// coordinator/recovery makes: that decides what differs.
 //
 // # Invariants
 //

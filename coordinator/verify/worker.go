@@ -34,6 +34,7 @@ type Store interface {
 	ScheduleVerification(
 		ctx context.Context, id coordinator.RepositoryID, delay time.Duration,
 	) error
+	Announced(ctx context.Context, id coordinator.RepositoryID) (bool, error)
 }
 
 // Turns keeps writers away from a repository. The coordinator implements it.

@@ -32,6 +32,7 @@ const (
 type world struct {
 	store       *memory.Store
 	coordinator *coordinator.Coordinator
+	incarnation coordinator.Incarnation
 	logs        *observer.ObservedLogs
 	registry    *prometheus.Registry
 
@@ -83,12 +84,12 @@ func newWorld(t *testing.T) *world {
 		Registerer: prometheus.NewRegistry(),
 	}, zap.NewNop(), coordinator.Config{})
 	require.NoError(t, err)
-	incarnation, _ := alone.Incarnation()
+	w.incarnation, _ = alone.Incarnation()
 	both := []coordinator.Storage{"a", "b"}
 	require.NoError(t, w.store.Create(t.Context(), coordinator.Creation{
 		ID: 1, Key: coordinator.Key{VirtualStorage: "default", RelativePath: path},
 		ReplicaPath: "on/disk", Primary: "a", Participants: both, Assigned: both,
-		Incarnation: incarnation,
+		Incarnation: w.incarnation,
 	}))
 	require.NoError(t, w.store.Complete(t.Context(), 1))
 	return w
@@ -315,23 +316,30 @@ func TestT158Disabled(t *testing.T) {
 	}
 }
 
-// TestDifference has equal generations and different contents; and contents that are equal are
-// compared exactly now and then.
+// TestDifference has equal generations and different contents, which is nothing to tell of while a
+// call changes them one by one; and contents that are equal are compared exactly now and then.
 func TestDifference(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		sums  map[coordinator.Storage]string
-		exact int
-		want  int
+		b         string
+		exact     int
+		announced bool
+		want      int
 	}{
-		"equal":        {map[coordinator.Storage]string{"a": "1", "b": "1"}, 2, 0},
-		"different":    {map[coordinator.Storage]string{"a": "1", "b": "2"}, 2, 1},
-		"equal, exact": {map[coordinator.Storage]string{"a": "1", "b": "1"}, 1, 1},
+		"equal":                 {"1", 2, false, 0},
+		"different":             {"2", 2, false, 1},
+		"equal, exact":          {"1", 1, false, 1},
+		"different for a while": {"2", 2, true, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t)
-			w.sums = test.sums
+			w.sums = map[coordinator.Storage]string{"a": "1", "b": test.b}
+			if test.announced {
+				require.NoError(t, w.store.Announce(t.Context(), coordinator.Announcement{
+					Write: 7, Repository: 1, Incarnation: w.incarnation,
+				}))
+			}
 			w.run(t, verify.Config{Interval: time.Hour, Exact: test.exact})
 			w.await(t, func(c *assert.CollectT) {
 				assert.NotZero(c, w.replica(c, "a").VerifiedAt)

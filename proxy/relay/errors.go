@@ -16,6 +16,9 @@ var (
 	// ErrRequestTooLarge says that a request which has to be received whole before any node may
 	// see it is longer than the relay keeps. Nothing was sent to a node.
 	ErrRequestTooLarge = errors.New("request is too large")
+	// ErrCrowded says that such requests are too long together. Nothing was sent to a node; trying
+	// again later is right.
+	ErrCrowded = errors.New("too much of requests is held at the same time")
 	// ErrInvalidConfig says that a bound has a value that cannot work.
 	ErrInvalidConfig = errors.New("invalid relay configuration")
 )

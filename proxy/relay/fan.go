@@ -228,11 +228,17 @@ func (f *Fan) carry(end <-chan struct{}) Answer {
 	return answer
 }
 
-// abandon ends a call before the primary does.
-func (f *Fan) abandon(cause error) {
+// Abandon ends a call for a handler that cannot go on: no node is told to commit any more, and the
+// client is sent no further message. What is left to do is Leave.
+func (f *Fan) Abandon() {
 	f.aborted = true
 	f.abort()
 	f.answer.silence()
+}
+
+// abandon ends a call before the primary does.
+func (f *Fan) abandon(cause error) {
+	f.Abandon()
 	if !errors.Is(cause, ErrVotesBroken) && !errors.Is(cause, ErrPrimaryOverdue) {
 		// Nobody waits for an answer, so the outcome can be computed from what the nodes did. One
 		// that hangs with its locks is not waited for: the turn may be held until then.

@@ -165,7 +165,7 @@ func (s *session) wanted(kind fault.Kind) bool {
 // awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,
 // until every kind of fault came often enough and enough was written.
 func (s *session) awaitEnough(ctx context.Context) {
-	const poll, longest = 500 * time.Millisecond, 3 // halves of the time
+	const poll, longest = 500 * time.Millisecond, 2 // times the time
 	ticker := time.NewTicker(poll)
 	defer ticker.Stop()
 	for begin := time.Now(); ; {
@@ -181,7 +181,7 @@ func (s *session) awaitEnough(ctx context.Context) {
 		}
 		enough := len(missing(s.settings, s.injector.Faults())) == 0 &&
 			s.counts()[client.Succeeded] >= leastWrites(s.duration())
-		if passed >= s.duration() && enough || passed >= longest*s.duration()/2 {
+		if passed >= s.duration() && enough || passed >= longest*s.duration() {
 			return
 		}
 	}

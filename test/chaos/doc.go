@@ -42,7 +42,7 @@
 // less than three times in two minutes (in proportion, rounded down; with a program, whatever it
 // breaks, all kinds together), when fewer reads succeeded than half of the writes that are needed,
 // when the availability with -program node is below 0.99 or that of fewer writes than that half, or
-// when the run itself failed. On a slow machine a run goes on for up to half as long again, with
+// when the run itself failed. On a slow machine a run goes on for up to as long again, with
 // faults of the missing kinds only, until there was enough of all. In one of less than two minutes
 // a single fault may take most of the time, so the writes that are needed are fewer by the square
 // of its length. Then the directory with logs, disks and history is kept, and the command to run it

@@ -193,12 +193,12 @@ func (c *connection) CloseTurn(
 	})
 }
 
-// OpenTurns implements coordinator.Store.
-func (c *connection) OpenTurns(
+// Holdings implements coordinator.Store.
+func (c *connection) Holdings(
 	ctx context.Context, incarnation coordinator.Incarnation,
-) ([]coordinator.Intent, error) {
-	return ask(ctx, c, "OpenTurns", func(ctx context.Context) ([]coordinator.Intent, error) {
-		return c.database.store.OpenTurns(ctx, incarnation)
+) ([]coordinator.Holding, error) {
+	return ask(ctx, c, "Holdings", func(ctx context.Context) ([]coordinator.Holding, error) {
+		return c.database.store.Holdings(ctx, incarnation)
 	})
 }
 
@@ -301,6 +301,15 @@ func (c *connection) AdoptAnnouncements(
 ) (int, error) {
 	return ask(ctx, c, "AdoptAnnouncements", func(ctx context.Context) (int, error) {
 		return c.database.store.AdoptAnnouncements(ctx, limit, settle)
+	})
+}
+
+// Announced implements coordinator.Store.
+func (c *connection) Announced(
+	ctx context.Context, id coordinator.RepositoryID,
+) (bool, error) {
+	return ask(ctx, c, "Announced", func(ctx context.Context) (bool, error) {
+		return c.database.store.Announced(ctx, id)
 	})
 }
 
