@@ -150,7 +150,8 @@ func address(host string, port uint16) string {
 	return net.JoinHostPort(host, strconv.Itoa(int(port)))
 }
 
-// adapt makes connections safe behind a pooler by transactions: "exec" prepares nothing.
+// adapt makes connections safe behind a pooler by transactions: "exec" prepares nothing. A pool has
+// a [preparer] besides.
 func (c Config) adapt(config *pgx.ConnConfig) {
 	if c.Password != "" {
 		config.Password = c.Password

@@ -96,11 +96,11 @@ func TestInvalidConfig(t *testing.T) {
 	}
 }
 
-// TestNothingIsPrepared looks at what the connections leave behind in the server: no prepared
-// statements and no changed settings, so that a pooler by transactions may stand in between.
+// TestNothingIsPrepared looks at what connections by way of a pooler leave behind in the server: no
+// prepared statements and no changed settings.
 func TestNothingIsPrepared(t *testing.T) {
 	t.Parallel()
-	config := pgtest.Migrated(t)
+	config := renumbered(t, pgtest.Migrated(t))
 	config.MaxConnections = 1
 	tracer := &tracer{}
 	config.Tracer = tracer

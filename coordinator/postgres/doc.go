@@ -16,8 +16,9 @@
 // the newcomer.
 //
 // Time is the database's. Statements are bounded by their context and by Config.StatementTimeout,
-// and cancelled in the server when it ends. No statement is prepared and no run-time parameter is
-// set, so PgBouncer in transaction mode can stand in between. Only [Store.Listen] needs a
+// and cancelled in the server when it ends. Statements are prepared on connections that lead to the
+// server itself, which is found out when one is made, and on no others; and no run-time parameter
+// is set, so PgBouncer in transaction mode can stand in between. Only [Store.Listen] needs a
 // connection of its own to the server itself; it tries out whether notices arrive, and without them
 // everything is found out by polling.
 //

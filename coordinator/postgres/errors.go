@@ -34,6 +34,9 @@ const (
 	stateCanceled        = "57014"
 	stateLockTimeout     = "55P03"
 	stateNoTable         = "42P01"
+	stateNoStatement     = "26000"
+	stateSameStatement   = "42P05"
+	stateStalePlan       = "0A000"
 	classConnection      = "08"
 	classResources       = "53"
 )
@@ -65,9 +68,18 @@ func repeatable(err error) bool {
 	switch sqlState(err) {
 	case stateSerialization, stateDeadlock, stateReadOnly:
 		return true
+	case stateNoStatement, stateSameStatement, stateStalePlan:
+		return true // It is prepared again, or not at all.
 	default:
 		return pgconn.SafeToRetry(err)
 	}
+}
+
+// unprepared says that the server did not know a statement that was prepared, or knew another one
+// of that name.
+func unprepared(err error) bool {
+	state := sqlState(err)
+	return state == stateNoStatement || state == stateSameStatement
 }
 
 // Unmigrated says that a statement failed because a table of this release is not there. Tables of

@@ -7,6 +7,9 @@ import _ "embed"
 //go:embed sql/ping.sql
 var pingSQL string
 
+//go:embed sql/backend.sql
+var backendSQL string
+
 //go:embed sql/lookup.sql
 var lookupSQL string
 

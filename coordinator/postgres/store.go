@@ -22,6 +22,7 @@ type Store struct {
 	pool *pgxpool.Pool
 	// listener is how to connect for notices.
 	listener *pgx.ConnConfig
+	preparer *preparer
 	timeout  time.Duration
 	onListen func(connected bool)
 	// renewals counts, since not each one prunes.
@@ -42,6 +43,8 @@ func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	preparer := &preparer{}
+	preparer.attend(parameters)
 	pool, err := pgxpool.NewWithConfig(ctx, parameters)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalidConfig, err)
@@ -51,7 +54,7 @@ func Open(ctx context.Context, log *zap.Logger, config Config) (*Store, error) {
 		onListen = func(bool) {}
 	}
 	return &Store{
-		pool: pool, listener: listener, onListen: onListen,
+		pool: pool, listener: listener, preparer: preparer, onListen: onListen,
 		timeout: config.WithDefaults().StatementTimeout, log: log,
 	}, nil
 }
@@ -97,6 +100,7 @@ func (s *Store) run(ctx context.Context, attempt func(context.Context) error) er
 // note gives up all connections after a statement that met a broken one, and tells when that begins
 // and when it is over.
 func (s *Store) note(err error) {
+	s.preparer.refuse(err, s.log)
 	switch broken := stale(err) || brokenConnection(err); {
 	case broken:
 		s.pool.Reset()

@@ -31,3 +31,12 @@ func TestContract(t *testing.T) {
 		return open(t, pgtest.Migrated(t))
 	})
 }
+
+// TestContractBehindPooler has no statement prepared.
+func TestContractBehindPooler(t *testing.T) {
+	t.Parallel()
+	metadatatest.Run(t, func(t *testing.T) coordinator.Store {
+		t.Helper()
+		return open(t, renumbered(t, pgtest.Migrated(t)))
+	})
+}

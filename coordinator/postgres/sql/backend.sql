@@ -1,0 +1,2 @@
+-- Names the process of the server that serves the connection.
+SELECT pg_backend_pid()
