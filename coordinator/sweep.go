@@ -22,25 +22,29 @@ func (c *Coordinator) sweep(ctx context.Context) {
 	}
 	var unknown []Holding
 	for _, holding := range found {
-		// In this order: whoever passes a turn on has noted before what is left of it.
 		turn := holding.Kind == HoldingTurn
-		if turn && c.lines.holds(holding.Repository, holding.Write) ||
-			c.leftovers.has(holding.key()) {
-			continue
-		}
-		if !turn {
+		switch {
+		// In this order: whoever passes a turn on has noted before what is left of it.
+		case turn && c.lines.holds(holding.Repository, holding.Write):
+		case c.leftovers.has(holding.key()):
+		case turn:
+			c.closeStray(bounded, holding)
+		default:
 			unknown = append(unknown, holding)
-			continue
-		}
-		if _, err := c.store.CloseTurn(bounded, holding.Repository, holding.Write); err == nil {
-			c.log.Warn("turn that nobody holds is closed",
-				zap.Int64("repository_id", int64(holding.Repository)))
 		}
 	}
 	for _, stray := range c.calls.strays(unknown) {
 		c.log.Warn("call that nobody makes is ended", zap.String("holding", string(stray.Kind)),
 			zap.Int64("repository_id", int64(stray.Repository)))
 		c.leftovers.add(c.undoing(stray))
+	}
+}
+
+// closeStray closes a turn. If it has ended since, that changes nothing.
+func (c *Coordinator) closeStray(ctx context.Context, stray Holding) {
+	if _, err := c.store.CloseTurn(ctx, stray.Repository, stray.Write); err == nil {
+		c.log.Warn("turn that nobody holds is closed",
+			zap.Int64("repository_id", int64(stray.Repository)))
 	}
 }
 
