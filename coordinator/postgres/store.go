@@ -80,9 +80,6 @@ func ping(_ context.Context, parameters pgxpool.ShouldPingParams) bool {
 	return parameters.IdleDuration > idleBeforePing
 }
 
-// arguments are the named parameters of a statement.
-type arguments = pgx.StrictNamedArgs
-
 // run sends something to the server, bounded in time, once more if it surely was not executed.
 // Everything that the package does on the pool goes through here.
 func (s *Store) run(ctx context.Context, attempt func(context.Context) error) error {
