@@ -84,19 +84,13 @@ func (w *Write) announce(ctx context.Context) error {
 		return w.announceAs(ctx, id, incarnation)
 	}
 	id = w.coordinator.newWriteID()
-	w.coordinator.calls.begin(leftoverKey{w.plan.Repository, id})
-	err := w.announceAs(ctx, id, incarnation)
-	if errors.Is(err, ErrMetadataUnavailable) {
-		// It may be there all the same.
-		w.coordinator.leftovers.add(leftover{
-			repository: w.plan.Repository, write: id,
-			withdrawal: &Withdrawal{Write: id, Repository: w.plan.Repository},
-		})
+	undo := leftover{
+		repository: w.plan.Repository, write: id,
+		withdrawal: &Withdrawal{Write: id, Repository: w.plan.Repository},
 	}
-	if err != nil {
-		w.coordinator.calls.end(leftoverKey{w.plan.Repository, id})
-	}
-	return err
+	return w.coordinator.beginCall(undo, func() error {
+		return w.announceAs(ctx, id, incarnation)
+	})
 }
 
 func (w *Write) announceAs(ctx context.Context, id WriteID, incarnation Incarnation) error {

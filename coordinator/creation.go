@@ -102,15 +102,9 @@ func (c *Coordinator) create(
 func (c *Coordinator) insert(ctx context.Context, creation Creation) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), openTimeout)
 	defer cancel()
-	c.calls.begin(leftoverKey{repository: creation.ID})
-	err := c.store.Create(bounded, creation)
-	if errors.Is(err, ErrMetadataUnavailable) {
-		c.leftovers.add(leftover{repository: creation.ID, undo: true})
-	}
-	if err != nil {
-		c.calls.end(leftoverKey{repository: creation.ID})
-	}
-	return err
+	return c.beginCall(leftover{repository: creation.ID, undo: true}, func() error {
+		return c.store.Create(bounded, creation)
+	})
 }
 
 // placeRepository also returns the path of the additional repository.

@@ -2,6 +2,7 @@ package coordinator
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"go.uber.org/zap"
@@ -63,6 +64,20 @@ func (c *Coordinator) undoing(stray Holding) leftover {
 			Write: stray.Write, Repository: stray.Repository, Compare: true, Doubtful: true,
 		},
 	}
+}
+
+// beginCall tells the store of a call. If nobody knows whether it has heard, undo is left over, as
+// what it was told of may be there all the same.
+func (c *Coordinator) beginCall(undo leftover, tell func() error) error {
+	c.calls.begin(undo.key())
+	err := tell()
+	if errors.Is(err, ErrMetadataUnavailable) {
+		c.leftovers.add(undo)
+	}
+	if err != nil {
+		c.calls.end(undo.key())
+	}
+	return err
 }
 
 // calls are those under way that are announced or create a repository.

@@ -162,7 +162,6 @@ func (r *run) abandon(ctx context.Context) {
 	if r.left {
 		return
 	}
-	r.left = true
 	result := coordinator.Result{Idle: true}
 	if r.fan != nil {
 		r.fan.Abandon()

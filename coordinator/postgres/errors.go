@@ -68,10 +68,11 @@ func repeatable(err error) bool {
 	switch sqlState(err) {
 	case stateSerialization, stateDeadlock, stateReadOnly:
 		return true
-	case stateNoStatement, stateSameStatement, stateStalePlan:
-		return true // It is prepared again, or not at all.
+	case stateStalePlan:
+		return true // It is prepared again.
 	default:
-		return pgconn.SafeToRetry(err)
+		// What was not known as prepared is not prepared the next time.
+		return unprepared(err) || pgconn.SafeToRetry(err)
 	}
 }
 

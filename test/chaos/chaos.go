@@ -159,7 +159,7 @@ func (s *session) unleash(ctx context.Context) error {
 // wanted tells whether more faults of a kind are wanted: of every kind while the time lasts, then
 // of those that are missing. What else is missing then are writes, and faults only delay them.
 func (s *session) wanted(kind fault.Kind) bool {
-	return !s.late.Load() || tooFew(s.settings, s.injector.Faults(), kind)
+	return !s.late.Load() || fault.Count(s.injector.Faults())[kind] < leastFaults(s.settings)
 }
 
 // awaitEnough waits for the time of the run, and then, on a machine that is slow, a bit longer,

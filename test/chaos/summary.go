@@ -163,18 +163,13 @@ func missing(s settings, faults []fault.Fault) []string {
 		return texts
 	}
 	for _, kind := range fault.Kinds() {
-		if tooFew(s, faults, kind) {
+		if counts[kind] < need {
 			texts = append(texts, fmt.Sprintf("only %d faults of kind %s, not %d",
 				counts[kind], kind, need))
 		}
 	}
 
 	return texts
-}
-
-// tooFew tells whether a kind of faults came too seldom.
-func tooFew(s settings, faults []fault.Fault, kind fault.Kind) bool {
-	return fault.Count(faults)[kind] < leastFaults(s)
 }
 
 // leastFaults is how often each kind must come.
